@@ -1,0 +1,290 @@
+//! One account: everything live about a tenant, and the one function that takes an input to its facts.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+
+use crate::agent::{Agent, By};
+use crate::bucket::BucketCounts;
+use crate::call::Call;
+use crate::contact::{Aor, Lease};
+use crate::deadline::Deadlines;
+use crate::decide;
+use crate::fact::{Fact, Record};
+use crate::fence::Subject;
+use crate::id::{AccountId, AgentId, CallId, OfferId, QueueId, ReasonId};
+use crate::input::{AccountSettings, Input, PauseReason, Reply};
+use crate::offer::{Fence, OfferEntry};
+use crate::page::PageKey;
+use crate::queue::Queue;
+use crate::refusal::Refusal;
+use crate::slab::{Ix, Slab};
+use crate::time::Time;
+
+/// Agents who were removed, so that a stream that was away can say so.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Tombstone {
+    pub seq: u64,
+    pub at: Time,
+    pub agent: Option<AgentId>,
+    pub queue: Option<QueueId>,
+}
+
+/// Tombstones are kept this long …
+pub const TOMBSTONE_MS: u64 = 15 * 60 * 1000;
+/// … or until there are this many.
+pub const TOMBSTONES_MAX: usize = 64 * 1024;
+
+/// The state of an account. [`Account::step`] is the only way to change it, [`Account::replay`] the only way to get it
+/// back.
+#[derive(Debug)]
+pub struct Account {
+    pub(crate) id: AccountId,
+    /// Term of the tokens granted from here on.
+    pub(crate) term: u64,
+    /// Number of the last record.
+    pub(crate) seq: u64,
+    /// Highest token ever granted here.
+    pub(crate) last_fence: Option<Fence>,
+    pub(crate) grants: u64,
+    pub(crate) settings: AccountSettings,
+    pub(crate) agents: Slab<Agent>,
+    pub(crate) agent_by_id: HashMap<AgentId, Ix>,
+    /// Extensions and SIP addresses.
+    pub(crate) agent_by_address: HashMap<String, Ix>,
+    pub(crate) queues: Slab<Queue>,
+    pub(crate) queue_by_id: HashMap<QueueId, Ix>,
+    pub(crate) reasons: BTreeMap<ReasonId, PauseReason>,
+    pub(crate) aors: Slab<Aor>,
+    pub(crate) aor_by_name: HashMap<String, Ix>,
+    pub(crate) unowned_aors: usize,
+    pub(crate) offers: HashMap<OfferId, OfferEntry>,
+    /// Ended offers, oldest first.
+    pub(crate) ended_offers: VecDeque<(Time, OfferId)>,
+    /// Calls ever seen: numbers them.
+    pub(crate) call_count: u64,
+    pub(crate) calls: HashMap<CallId, Call>,
+    /// Calls with nothing live, oldest first; entries whose call came back to life are skipped.
+    pub(crate) idle_calls: VecDeque<(Time, CallId)>,
+    /// External calls that ended, oldest first, so that a late start revives none.
+    pub(crate) ended_externals: VecDeque<(Time, CallId)>,
+    pub(crate) ended_external_ids: BTreeMap<CallId, u32>,
+    pub(crate) tombstones: VecDeque<Tombstone>,
+    /// A stream cursor below this may have missed a forgotten tombstone.
+    pub(crate) tombstone_floor: u64,
+    pub(crate) counts: BucketCounts,
+    pub(crate) deadlines: Deadlines,
+    /// When each AoR is looked at next.
+    pub(crate) aor_armed: BTreeMap<Ix, Time>,
+    /// When a lost phone stops being shown as there; soft.
+    pub(crate) graces: BTreeMap<Ix, Time>,
+    /// What the record under way has touched.
+    pub(crate) touched: Touched,
+    /// Pages changed since they were last taken.
+    pub(crate) dirty: BTreeSet<PageKey>,
+}
+
+/// Rows a step changed.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Touched {
+    pub agents: BTreeSet<Ix>,
+    pub queues: BTreeSet<Ix>,
+    pub agents_removed: Vec<AgentId>,
+    pub queues_removed: Vec<QueueId>,
+}
+
+impl Touched {
+    pub fn is_empty(&self) -> bool {
+        self.agents.is_empty()
+            && self.queues.is_empty()
+            && self.agents_removed.is_empty()
+            && self.queues_removed.is_empty()
+    }
+}
+
+/// What a step comes to.
+#[derive(Debug)]
+pub struct Outcome {
+    /// None: nothing changed.
+    pub record: Option<Record>,
+    pub reply: Result<Reply, Refusal>,
+    /// Rows to show anew, when the record is released.
+    pub touched: Touched,
+    /// More deadlines are due than one record may touch: tick again.
+    pub more: bool,
+}
+
+impl Account {
+    pub fn new(id: AccountId, term: u64) -> Self {
+        Self {
+            id,
+            term,
+            seq: 0,
+            last_fence: None,
+            grants: 0,
+            settings: AccountSettings::default(),
+            agents: Slab::default(),
+            agent_by_id: HashMap::new(),
+            agent_by_address: HashMap::new(),
+            queues: Slab::default(),
+            queue_by_id: HashMap::new(),
+            reasons: BTreeMap::new(),
+            aors: Slab::default(),
+            aor_by_name: HashMap::new(),
+            unowned_aors: 0,
+            offers: HashMap::new(),
+            ended_offers: VecDeque::new(),
+            call_count: 0,
+            calls: HashMap::new(),
+            idle_calls: VecDeque::new(),
+            ended_externals: VecDeque::new(),
+            ended_external_ids: BTreeMap::new(),
+            tombstones: VecDeque::new(),
+            tombstone_floor: 0,
+            counts: BucketCounts::default(),
+            deadlines: Deadlines::default(),
+            aor_armed: BTreeMap::new(),
+            graces: BTreeMap::new(),
+            touched: Touched::default(),
+            dirty: BTreeSet::new(),
+        }
+    }
+
+    /// An empty account that goes on counting its tokens where an earlier incarnation, whose state is lost, left off.
+    pub fn after(id: AccountId, term: u64, grants: u64) -> Self {
+        Self { grants, ..Self::new(id, term) }
+    }
+
+    /// Tokens granted so far.
+    pub fn grants(&self) -> u64 {
+        self.grants
+    }
+
+    /// Fires the deadlines due at `now`, decides the input, and returns what happened. A refused input may still come
+    /// with a record: that of the deadlines.
+    pub fn step(&mut self, input: Input, by: &By, now: Time) -> Outcome {
+        let mut step = Step {
+            now,
+            by: by.clone(),
+            facts: Vec::new(),
+            agents: BTreeSet::new(),
+            system: true,
+            replied_facts: 0,
+        };
+        let more = decide::due(self, &mut step);
+        step.system = false;
+        step.replied_facts = step.facts.len();
+        let reply = decide::input(self, &mut step, input, by);
+        decide::consequences(self, &mut step);
+        let touched = std::mem::take(&mut self.touched);
+        let record = (!step.facts.is_empty()).then(|| {
+            self.seq += 1;
+            Record { seq: self.seq, at: now, by: by.clone(), facts: step.facts }
+        });
+        Outcome { record, reply, touched, more }
+    }
+
+    /// Does to the account what the record did when it was live.
+    pub fn replay(&mut self, record: &Record) {
+        for fact in &record.facts {
+            self.apply(fact, &Moment { seq: record.seq, at: record.at, by: &record.by });
+        }
+        self.seq = record.seq;
+        self.touched = Touched::default();
+    }
+
+    pub fn id(&self) -> &AccountId {
+        &self.id
+    }
+
+    pub fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// When the earliest deadline is due.
+    pub fn next_deadline(&self) -> Option<Time> {
+        self.deadlines.next()
+    }
+
+    pub fn counts(&self) -> BucketCounts {
+        self.counts
+    }
+
+    pub fn agent_count(&self) -> usize {
+        self.agents.len()
+    }
+
+    pub fn agent(&self, id: &AgentId) -> Option<&Agent> {
+        self.agents.get(*self.agent_by_id.get(id)?)
+    }
+
+    pub fn queue(&self, id: &QueueId) -> Option<&Queue> {
+        self.queues.get(*self.queue_by_id.get(id)?)
+    }
+
+    pub fn offer(&self, id: &OfferId) -> Option<&OfferEntry> {
+        self.offers.get(id)
+    }
+
+    pub fn agents(&self) -> impl Iterator<Item = (Ix, &Agent)> {
+        self.agents.iter()
+    }
+
+    pub fn queues(&self) -> impl Iterator<Item = (Ix, &Queue)> {
+        self.queues.iter()
+    }
+
+    pub fn tombstones(&self) -> impl Iterator<Item = &Tombstone> {
+        self.tombstones.iter()
+    }
+
+    pub fn tombstone_floor(&self) -> u64 {
+        self.tombstone_floor
+    }
+
+    /// AoRs that have a contact from this source: what a snapshot of it must speak of.
+    pub fn aors_of(&self, source: &crate::id::SourceId) -> Vec<String> {
+        self.aors
+            .iter()
+            .filter(|(_, aor)| aor.contacts.iter().any(|contact| contact.source == *source))
+            .map(|(_, aor)| aor.name.clone())
+            .collect()
+    }
+
+    /// Until when some contact of the agent is live, exactly.
+    pub(crate) fn live_until(&self, agent: &Agent) -> Lease {
+        if agent.entry.permanent_contact() {
+            return Lease::Held;
+        }
+        agent.aors.iter().filter_map(|ix| self.aors.get(*ix)).map(Aor::live_until).max().unwrap_or(Lease::None)
+    }
+
+    pub(crate) fn subject<'a>(&self, agent: &'a Agent, now: Time) -> Subject<'a> {
+        Subject { agent, live_until: self.live_until(agent), paused_inbound: self.settings.paused_inbound, now }
+    }
+}
+
+/// The record under way.
+pub(crate) struct Step {
+    pub now: Time,
+    pub by: By,
+    pub facts: Vec<Fact>,
+    /// Agents the facts so far have touched.
+    pub agents: BTreeSet<Ix>,
+    /// What is decided at the moment is nobody's wish but the engine's.
+    pub system: bool,
+    /// Facts that deadlines made, before the input was looked at.
+    pub replied_facts: usize,
+}
+
+impl Step {
+    /// Whether the input itself has changed anything yet.
+    pub fn changed(&self) -> bool {
+        self.facts.len() > self.replied_facts
+    }
+}
+
+/// Where a fact stands in the account's history.
+pub(crate) struct Moment<'a> {
+    pub seq: u64,
+    pub at: Time,
+    pub by: &'a By,
+}

@@ -1,0 +1,474 @@
+//! The one place where an account's state changes. Nothing in here looks at a predicate, a strategy, a setting or a
+//! clock: what is to happen stands in the fact.
+
+use crate::account::{Account, Moment, TOMBSTONE_MS, TOMBSTONES_MAX, Tombstone};
+use crate::agent::{Agent, By, LastOffer, Membership, Slot, Standing};
+use crate::bucket::Bucket;
+use crate::call::{AgentCall, Call, MEMORY_MAX, MEMORY_MS, WrapUp};
+use crate::deadline::Deadline;
+use crate::fact::{Change, Fact};
+use crate::fence::ClauseSet;
+use crate::id::{AgentId, CallId, OfferId, ReasonId};
+use crate::offer::{Ended, OfferEntry, Outcome};
+use crate::page::PageKey;
+use crate::queue::Queue;
+use crate::slab::Ix;
+use crate::time::Time;
+
+impl Account {
+    /// Applies a fact of a record that was decided earlier.
+    pub(crate) fn apply(&mut self, fact: &Fact, moment: &Moment<'_>) {
+        let agent = self.change(&fact.change, moment);
+        if let (Some(ix), Some(standing)) = (agent, &fact.standing) {
+            self.settle(ix, &fact.change, *standing, fact.by.as_ref().unwrap_or(moment.by), moment);
+        }
+        self.forget(moment.at);
+    }
+
+    /// The change itself. Returns the agent whose standing it may alter.
+    pub(crate) fn change(&mut self, change: &Change, moment: &Moment<'_>) -> Option<Ix> {
+        match change {
+            Change::Settings(settings) => {
+                self.settings = settings.clone();
+                self.dirty.insert(PageKey::Head);
+                None
+            }
+            Change::AgentPut { agent, entry } => Some(self.put_agent(agent, entry, moment)),
+            Change::AgentRemoved { agent } => {
+                self.remove_agent(agent, moment);
+                None
+            }
+            Change::QueuePut { queue, settings } => {
+                self.put_queue(queue, settings, moment);
+                None
+            }
+            Change::QueueRemoved { queue } => {
+                self.remove_queue(queue, moment);
+                None
+            }
+            Change::ReasonPut { reason } => {
+                self.reasons.insert(reason.id.clone(), reason.clone());
+                self.dirty.insert(PageKey::Head);
+                None
+            }
+            Change::ReasonRemoved { reason } => {
+                self.reasons.remove(reason);
+                self.dirty.insert(PageKey::Head);
+                None
+            }
+            Change::Joined { agent, queue, tier, position, mode } => {
+                let queue = *self.queue_by_id.get(queue)?;
+                let membership = Membership { queue, tier: *tier, position: *position, mode: *mode };
+                self.join(agent, membership, moment)
+            }
+            Change::Left { agent, queue } => {
+                let queue = *self.queue_by_id.get(queue)?;
+                self.leave(agent, queue, moment)
+            }
+            Change::StatusSet { agent, status, misses_reset } => self.with_agent(agent, |agent| {
+                // A pause interval belongs to the reason it was begun with.
+                if agent.standing.bucket == Bucket::Paused {
+                    let reason = pause_reason(agent);
+                    agent.ledger.close(Bucket::Paused, reason.as_ref(), moment.at);
+                }
+                agent.status = status.clone();
+                agent.status_since = moment.at;
+                if *misses_reset {
+                    agent.misses = 0;
+                }
+            }),
+            Change::Settled { agent } => self.with_agent(agent, |_| {}),
+            Change::Bound { aor, contact } => self.bind(aor, contact),
+            Change::Unbound { aor, source, id, stamp } => self.unbind(aor, source, id, *stamp, moment.at),
+            Change::ExternalBegan { agent, call } => {
+                let ix = *self.agent_by_id.get(agent)?;
+                self.deadlines.arm(call.until, Deadline::External(ix));
+                self.with_agent(agent, |agent| agent.external.push((**call).clone()))
+            }
+            Change::ExternalOver { agent, call_id, .. } => self.external_over(agent, call_id, moment.at),
+            Change::Granted { entry } => self.grant(entry, moment),
+            Change::Extended { offer, expires_at } => self.extend(offer, *expires_at),
+            Change::LegKnown { offer, leg_call_id } => self.leg_known(offer, leg_call_id),
+            Change::OfferEnded { offer, outcome, lease_over, misses, cooldown_until } => {
+                let ended = Ended { outcome: outcome.clone(), at: moment.at, lease_over: *lease_over };
+                let ix = self.end_offer(offer, ended)?;
+                self.cool_down(ix, *misses, *cooldown_until);
+                Some(ix)
+            }
+            Change::Answered { offer, call } => self.answer(offer, call, moment.at),
+            Change::LegEnded { agent, call_id, wrap_up } => {
+                self.end_leg(agent, call_id, wrap_up.as_deref(), moment.at)
+            }
+            Change::CallEnded { call_id } => {
+                self.end_call(call_id, moment.at);
+                None
+            }
+            Change::WrapUpEnded { agent, call_id } => self.end_wrap_up(agent, call_id),
+            Change::WrapUpMoved { agent, call_id, until } => self.move_wrap_up(agent, call_id, *until),
+            Change::CooldownOver { agent } => {
+                let ix = *self.agent_by_id.get(agent)?;
+                self.cool_down(ix, self.agents.get(ix)?.misses, None);
+                Some(ix)
+            }
+        }
+    }
+
+    /// Takes the agent's new standing: time accounting, counts, the queues' indexes, the row's seq.
+    pub(crate) fn settle(&mut self, ix: Ix, change: &Change, standing: Standing, by: &By, moment: &Moment<'_>) {
+        let Some(agent) = self.agents.get_mut(ix) else { return };
+        let old = agent.standing;
+        let offerable = |standing: &Standing| standing.failing == ClauseSet::EMPTY;
+        let granted_again = matches!(change, Change::Granted { .. }) && offerable(&standing);
+        let ready_since = if offerable(&standing) && (!offerable(&old) || granted_again) {
+            moment.at
+        } else {
+            agent.ready_since
+        };
+        let shown = old.bucket != standing.bucket || old.reachable != standing.reachable;
+        if old.bucket != standing.bucket {
+            let reason = pause_reason(agent);
+            agent.ledger.close(old.bucket, reason.as_ref(), moment.at);
+            agent.bucket_since = moment.at;
+            self.counts.leave(old.bucket);
+            self.counts.enter(standing.bucket);
+        }
+        if old.reachable != standing.reachable {
+            agent.reachable_since = moment.at;
+        }
+        if shown || !is_quiet(change) {
+            agent.seq = moment.seq;
+            agent.changed_by = by.clone();
+            self.touched.agents.insert(ix);
+        }
+        if old.failing != standing.failing
+            || old.ready_at != standing.ready_at
+            || agent.ready_since != ready_since
+        {
+            self.reindex(ix, standing, ready_since, moment.seq);
+        } else {
+            agent.standing = standing;
+        }
+        self.dirty.insert(PageKey::agent(ix));
+    }
+
+    /// Moves the agent from where the old standing put it in its queues to where the new one does.
+    fn reindex(&mut self, ix: Ix, standing: Standing, ready_since: Time, seq: u64) {
+        let Some(agent) = self.agents.get_mut(ix) else { return };
+        let was_ready = agent.standing.failing == ClauseSet::EMPTY;
+        for membership in &agent.memberships {
+            if let Some(queue) = self.queues.get_mut(membership.queue) {
+                queue.leave(ix, agent, membership.tier, membership.position);
+            }
+        }
+        agent.standing = standing;
+        agent.ready_since = ready_since;
+        let is_ready = standing.failing == ClauseSet::EMPTY;
+        for membership in &agent.memberships {
+            if let Some(queue) = self.queues.get_mut(membership.queue) {
+                queue.enter(ix, agent, membership.tier, membership.position);
+                if was_ready != is_ready {
+                    queue.seq = seq;
+                    self.touched.queues.insert(membership.queue);
+                    self.dirty.insert(PageKey::queue(membership.queue));
+                }
+            }
+        }
+    }
+
+    pub(crate) fn with_agent(&mut self, id: &AgentId, write: impl FnOnce(&mut Agent)) -> Option<Ix> {
+        let ix = *self.agent_by_id.get(id)?;
+        write(self.agents.get_mut(ix)?);
+        Some(ix)
+    }
+
+    fn put_queue(
+        &mut self,
+        id: &crate::id::QueueId,
+        settings: &crate::queue::QueueSettings,
+        moment: &Moment<'_>,
+    ) {
+        let ix = match self.queue_by_id.get(id) {
+            Some(ix) => *ix,
+            None => {
+                let ix = self.queues.insert(Queue::new(id.clone(), settings.clone()));
+                self.queue_by_id.insert(id.clone(), ix);
+                ix
+            }
+        };
+        if let Some(queue) = self.queues.get_mut(ix) {
+            queue.settings = settings.clone();
+            queue.seq = moment.seq;
+        }
+        self.touched.queues.insert(ix);
+        self.dirty.insert(PageKey::queue(ix));
+    }
+
+    fn remove_queue(&mut self, id: &crate::id::QueueId, moment: &Moment<'_>) {
+        if let Some(ix) = self.queue_by_id.remove(id) {
+            self.queues.remove(ix);
+            self.touched.queues.remove(&ix);
+            self.touched.queues_removed.push(id.clone());
+            self.dirty.insert(PageKey::queue(ix));
+            self.bury(Tombstone { seq: moment.seq, at: moment.at, agent: None, queue: Some(id.clone()) });
+        }
+    }
+
+    pub(crate) fn bury(&mut self, tombstone: Tombstone) {
+        self.tombstones.push_back(tombstone);
+        self.dirty.insert(PageKey::Head);
+    }
+
+    fn external_over(&mut self, agent: &AgentId, call_id: &CallId, at: Time) -> Option<Ix> {
+        let ix = *self.agent_by_id.get(agent)?;
+        let agent = self.agents.get_mut(ix)?;
+        if let Some(place) = agent.external.iter().position(|call| call.call_id == *call_id) {
+            let call = agent.external.remove(place);
+            self.deadlines.disarm(call.until, Deadline::External(ix));
+            // Another of the agent's calls may be due at the same moment.
+            for other in &agent.external {
+                self.deadlines.arm(other.until, Deadline::External(ix));
+            }
+        }
+        self.ended_externals.push_back((at, call_id.clone()));
+        *self.ended_external_ids.entry(call_id.clone()).or_default() += 1;
+        self.dirty.insert(PageKey::Head);
+        Some(ix)
+    }
+
+    fn grant(&mut self, entry: &OfferEntry, moment: &Moment<'_>) -> Option<Ix> {
+        let offer = &entry.offer;
+        let ix = *self.agent_by_id.get(&offer.agent_id)?;
+        let agent = self.agents.get_mut(ix)?;
+        agent.slots.push(Slot::Offering(offer.offer_id.clone()));
+        agent.ledger.offered(moment.at);
+        self.grants += 1;
+        self.last_fence = self.last_fence.max(Some(offer.fence));
+        self.deadlines.arm(offer.expires_at, Deadline::Offer(offer.offer_id.clone()));
+        let call = self.call_or_new(&offer.call_id, moment.at);
+        call.offer = Some(offer.offer_id.clone());
+        call.idle_since = None;
+        self.dirty.insert(PageKey::offer(offer.fence.n));
+        self.offers.insert(offer.offer_id.clone(), entry.clone());
+        Some(ix)
+    }
+
+    fn extend(&mut self, id: &OfferId, expires_at: Time) -> Option<Ix> {
+        let entry = self.offers.get_mut(id)?;
+        self.deadlines.disarm(entry.offer.expires_at, Deadline::Offer(id.clone()));
+        entry.offer.expires_at = expires_at;
+        self.deadlines.arm(expires_at, Deadline::Offer(id.clone()));
+        self.dirty.insert(PageKey::offer(entry.offer.fence.n));
+        self.agent_by_id.get(&entry.offer.agent_id).copied()
+    }
+
+    fn leg_known(&mut self, id: &OfferId, leg: &CallId) -> Option<Ix> {
+        let entry = self.offers.get_mut(id)?;
+        entry.leg_call_id = Some(leg.clone());
+        self.dirty.insert(PageKey::offer(entry.offer.fence.n));
+        let ix = *self.agent_by_id.get(&entry.offer.agent_id)?;
+        for slot in &mut self.agents.get_mut(ix)?.slots {
+            if let Slot::InCall(call) = slot
+                && call.offer_id == *id
+            {
+                call.leg_call_id = Some(leg.clone());
+            }
+        }
+        Some(ix)
+    }
+
+    /// The offer leaves its slot and its call, and is remembered.
+    fn end_offer(&mut self, id: &OfferId, ended: Ended) -> Option<Ix> {
+        let entry = self.offers.get_mut(id)?;
+        self.deadlines.disarm(entry.offer.expires_at, Deadline::Offer(id.clone()));
+        let last =
+            LastOffer { at: ended.at, queue_id: entry.offer.queue_id.clone(), outcome: ended.outcome.clone() };
+        let accepted = ended.outcome == Outcome::Accepted;
+        let agent_id = entry.offer.agent_id.clone();
+        let call_id = entry.offer.call_id.clone();
+        let at = ended.at;
+        self.ended_offers.push_back((at, id.clone()));
+        entry.ended = Some(ended);
+        self.dirty.insert(PageKey::offer(entry.offer.fence.n));
+        if let Some(call) = self.calls.get_mut(&call_id) {
+            if call.offer.as_ref() == Some(id) {
+                call.offer = None;
+            }
+            if !accepted && !call.tried.contains(&agent_id) {
+                call.tried.push(agent_id.clone());
+            }
+        }
+        self.settle_call(&call_id, at);
+        let ix = *self.agent_by_id.get(&agent_id)?;
+        let agent = self.agents.get_mut(ix)?;
+        agent.slots.retain(|slot| !matches!(slot, Slot::Offering(offer) if offer == id));
+        agent.ledger.ended(&last.outcome, at);
+        agent.last_offer = Some(last);
+        Some(ix)
+    }
+
+    fn cool_down(&mut self, ix: Ix, misses: u32, until: Option<Time>) {
+        let Some(agent) = self.agents.get_mut(ix) else { return };
+        agent.misses = misses;
+        if let Some(old) = agent.cooldown_until {
+            self.deadlines.disarm(old, Deadline::Cooldown(ix));
+        }
+        agent.cooldown_until = until;
+        if let Some(until) = until {
+            self.deadlines.arm(until, Deadline::Cooldown(ix));
+        }
+    }
+
+    fn answer(&mut self, id: &OfferId, call: &AgentCall, at: Time) -> Option<Ix> {
+        let ix = self.end_offer(id, Ended { outcome: Outcome::Accepted, at, lease_over: false })?;
+        let agent = self.agents.get_mut(ix)?;
+        agent.misses = 0;
+        agent.slots.push(Slot::InCall(call.clone()));
+        self.deadlines.arm(call.until, Deadline::Call(ix));
+        let agent_id = agent.id.clone();
+        if let Some(known) = self.calls.get_mut(&call.call_id) {
+            known.legs.push(agent_id);
+            known.idle_since = None;
+        }
+        Some(ix)
+    }
+
+    fn end_leg(&mut self, id: &AgentId, call_id: &CallId, wrap_up: Option<&WrapUp>, at: Time) -> Option<Ix> {
+        let ix = *self.agent_by_id.get(id)?;
+        let agent = self.agents.get_mut(ix)?;
+        let place = agent.slots.iter().position(|slot| matches!(slot, Slot::InCall(call) if call.call_id == *call_id))?;
+        if let Slot::InCall(call) = agent.slots.remove(place) {
+            self.deadlines.disarm(call.until, Deadline::Call(ix));
+        }
+        for call in agent.calls() {
+            self.deadlines.arm(call.until, Deadline::Call(ix));
+        }
+        if let Some(wrap_up) = wrap_up {
+            self.deadlines.arm(wrap_up.until, Deadline::WrapUp(ix));
+            agent.slots.push(Slot::WrapUp(wrap_up.clone()));
+        }
+        if let Some(call) = self.calls.get_mut(call_id) {
+            call.legs.retain(|leg| leg != id);
+        }
+        self.settle_call(call_id, at);
+        Some(ix)
+    }
+
+    fn end_call(&mut self, id: &CallId, at: Time) {
+        let call = self.call_or_new(id, at);
+        call.ended = true;
+        call.idle_since = None;
+        self.settle_call(id, at);
+    }
+
+    /// The call, marked as changed.
+    fn call_or_new(&mut self, id: &CallId, at: Time) -> &mut Call {
+        let count = &mut self.call_count;
+        let call = self.calls.entry(id.clone()).or_insert_with(|| {
+            *count += 1;
+            Call::new(id.clone(), *count, at)
+        });
+        self.dirty.insert(PageKey::call(call.number));
+        call
+    }
+
+    /// A call of which nothing is live any more begins to be forgotten.
+    fn settle_call(&mut self, id: &CallId, at: Time) {
+        let Some(call) = self.calls.get_mut(id) else { return };
+        self.dirty.insert(PageKey::call(call.number));
+        if call.offer.is_none() && call.legs.is_empty() && call.idle_since != Some(at) {
+            call.idle_since = Some(at);
+            self.idle_calls.push_back((at, id.clone()));
+        }
+    }
+
+    fn end_wrap_up(&mut self, agent: &AgentId, call_id: &CallId) -> Option<Ix> {
+        let ix = *self.agent_by_id.get(agent)?;
+        let agent = self.agents.get_mut(ix)?;
+        let place = agent.slots.iter().position(|slot| matches!(slot, Slot::WrapUp(w) if w.call_id == *call_id))?;
+        if let Slot::WrapUp(wrap_up) = agent.slots.remove(place) {
+            self.deadlines.disarm(wrap_up.until, Deadline::WrapUp(ix));
+        }
+        for wrap_up in agent.wrap_ups() {
+            self.deadlines.arm(wrap_up.until, Deadline::WrapUp(ix));
+        }
+        Some(ix)
+    }
+
+    fn move_wrap_up(&mut self, agent: &AgentId, call_id: &CallId, until: Time) -> Option<Ix> {
+        let ix = *self.agent_by_id.get(agent)?;
+        let agent = self.agents.get_mut(ix)?;
+        for slot in &mut agent.slots {
+            if let Slot::WrapUp(wrap_up) = slot
+                && wrap_up.call_id == *call_id
+            {
+                self.deadlines.disarm(wrap_up.until, Deadline::WrapUp(ix));
+                wrap_up.until = until;
+            }
+        }
+        for wrap_up in agent.wrap_ups() {
+            self.deadlines.arm(wrap_up.until, Deadline::WrapUp(ix));
+        }
+        Some(ix)
+    }
+
+    /// What has been remembered for long enough, or is too much. A function of the facts' times alone, so that a replay
+    /// forgets the same.
+    pub(crate) fn forget(&mut self, at: Time) {
+        while let Some((ended, _)) = self.ended_offers.front()
+            && (at.since(*ended) > MEMORY_MS || self.ended_offers.len() > MEMORY_MAX)
+        {
+            if let Some((_, id)) = self.ended_offers.pop_front()
+                && let Some(entry) = self.offers.remove(&id)
+            {
+                self.dirty.insert(PageKey::offer(entry.offer.fence.n));
+            }
+        }
+        while let Some((idle, _)) = self.idle_calls.front()
+            && (at.since(*idle) > MEMORY_MS || self.idle_calls.len() > MEMORY_MAX)
+        {
+            if let Some((idle, id)) = self.idle_calls.pop_front()
+                && self.calls.get(&id).is_some_and(|call| call.idle_since == Some(idle))
+                && let Some(call) = self.calls.remove(&id)
+            {
+                self.dirty.insert(PageKey::call(call.number));
+            }
+        }
+        while let Some((ended, _)) = self.ended_externals.front()
+            && (at.since(*ended) > MEMORY_MS || self.ended_externals.len() > MEMORY_MAX)
+        {
+            if let Some((_, id)) = self.ended_externals.pop_front()
+                && let Some(count) = self.ended_external_ids.get_mut(&id)
+            {
+                *count -= 1;
+                if *count == 0 {
+                    self.ended_external_ids.remove(&id);
+                }
+            }
+        }
+        while let Some(oldest) = self.tombstones.front()
+            && (at.since(oldest.at) > TOMBSTONE_MS || self.tombstones.len() > TOMBSTONES_MAX)
+        {
+            self.tombstone_floor = oldest.seq;
+            self.tombstones.pop_front();
+        }
+    }
+}
+
+/// Changes that by themselves show in no row.
+fn is_quiet(change: &Change) -> bool {
+    matches!(
+        change,
+        Change::Bound { .. }
+            | Change::Unbound { .. }
+            | Change::Settled { .. }
+            | Change::CooldownOver { .. }
+            | Change::LegKnown { .. }
+    )
+}
+
+pub(crate) fn pause_reason(agent: &Agent) -> Option<ReasonId> {
+    match &agent.status {
+        crate::agent::Status::OnBreak(pause) => pause.reason_id.clone(),
+        crate::agent::Status::Offline | crate::agent::Status::Available => None,
+    }
+}

@@ -1,0 +1,45 @@
+//! Deadlines of an account: one ordered set.
+
+use std::collections::BTreeSet;
+
+use crate::id::OfferId;
+use crate::slab::Ix;
+use crate::time::Time;
+
+/// What is due.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Deadline {
+    Offer(OfferId),
+    WrapUp(Ix),
+    Cooldown(Ix),
+    Call(Ix),
+    External(Ix),
+    /// The earliest lease of an AoR's contacts.
+    Contact(Ix),
+    /// A lost phone has been shown as there for long enough.
+    Grace(Ix),
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Deadlines(BTreeSet<(Time, Deadline)>);
+
+impl Deadlines {
+    pub fn arm(&mut self, at: Time, deadline: Deadline) {
+        self.0.insert((at, deadline));
+    }
+
+    pub fn disarm(&mut self, at: Time, deadline: Deadline) {
+        self.0.remove(&(at, deadline));
+    }
+
+    pub fn next(&self) -> Option<Time> {
+        self.0.first().map(|(at, _)| *at)
+    }
+
+    pub fn pop_due(&mut self, now: Time) -> Option<Deadline> {
+        if self.next()? > now {
+            return None;
+        }
+        self.0.pop_first().map(|(_, deadline)| deadline)
+    }
+}

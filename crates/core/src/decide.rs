@@ -1,0 +1,174 @@
+//! Decisions: from an input to facts. Only the first decision on an input may refuse; what follows from it is part of
+//! its record.
+
+mod calls;
+mod contacts;
+mod directory;
+mod due;
+mod offers;
+mod presence;
+mod reserve;
+
+use crate::account::{Account, Moment, Step};
+use crate::agent::{By, Standing};
+use crate::bucket::{Bucket, Facets};
+use crate::deadline::Deadline;
+use crate::fact::{Change, Fact};
+use crate::fence::{ClauseSet, OfferKind};
+use crate::feed::FeedItem;
+use crate::id::AgentId;
+use crate::input::{FEED_ITEMS_MAX, Fed, Input, Reply};
+use crate::offer::Cause;
+use crate::refusal::Refusal;
+use crate::slab::Ix;
+use crate::time::Time;
+
+pub(crate) use due::due;
+
+/// Decides one input.
+pub(crate) fn input(account: &mut Account, step: &mut Step, input: Input, by: &By) -> Result<Reply, Refusal> {
+    match input {
+        Input::Tick => Ok(Reply::Done { changed: step.changed() }),
+        Input::Rearm => Ok(account.rearm(step)),
+        Input::SetSettings(settings) => account.set_settings(step, settings),
+        Input::PutAgent { agent, entry } => account.decide_put_agent(step, agent, *entry),
+        Input::RemoveAgent { agent } => account.decide_remove_agent(step, &agent),
+        Input::PutQueue { queue, settings } => account.decide_put_queue(step, queue, *settings),
+        Input::RemoveQueue { queue } => account.decide_remove_queue(step, &queue),
+        Input::PutReason(reason) => account.decide_put_reason(step, reason),
+        Input::RemoveReason { reason } => account.decide_remove_reason(step, reason),
+        Input::Event(event) => account.decide_event(step, event, by),
+        Input::ReserveAgent { agent, queue, ask } => account.reserve_agent(step, &agent, queue.as_ref(), ask),
+        Input::ReserveQueue { queue, ask, exclude } => account.reserve_queue(step, &queue, ask, &exclude),
+        Input::Offer { offer, fence, verb } => account.decide_offer(step, &offer, fence, verb),
+        Input::EndCall { call, agent, fence } => account.decide_end_call(step, &call, agent.as_ref(), fence),
+        Input::Feed { items, create } => account.decide_feed(step, items, create),
+        Input::Explain { agent, queue } => account.explain(&agent, queue.as_ref(), step.now),
+        Input::ReadAgent { agent } => account.reply_row(&agent, false),
+        Input::ReadOffer { offer } => account.read_offer(&offer),
+    }
+}
+
+/// What must follow from what was decided: a live offer whose agent can no longer take it is rescinded.
+pub(crate) fn consequences(account: &mut Account, step: &mut Step) {
+    step.system = true;
+    for ix in std::mem::take(&mut step.agents) {
+        account.rescind_if_need_be(step, ix);
+    }
+}
+
+impl Account {
+    /// Makes a fact: applies the change, sees how the agent stands, and keeps both.
+    pub(crate) fn emit(&mut self, step: &mut Step, change: Change) {
+        self.emit_with(step, change, |_| {});
+    }
+
+    /// The same with soft state to be laid over the change before the standing is seen.
+    pub(crate) fn emit_with(&mut self, step: &mut Step, change: Change, overlay: impl FnOnce(&mut Self)) {
+        let by = step.system.then_some(By::SYSTEM);
+        let moment =
+            Moment { seq: self.seq + 1, at: step.now, by: by.as_ref().unwrap_or(&step.by) };
+        let agent = self.change(&change, &moment);
+        overlay(self);
+        let standing = agent.and_then(|ix| self.standing(ix, step.now));
+        if let (Some(ix), Some(standing)) = (agent, standing) {
+            self.settle(ix, &change, standing, moment.by, &moment);
+            step.agents.insert(ix);
+        }
+        self.forget(step.now);
+        step.facts.push(Fact { change, standing, by });
+    }
+
+    /// How an agent stands by everything known now.
+    fn standing(&mut self, ix: Ix, now: Time) -> Option<Standing> {
+        let agent = self.agents.get(ix)?;
+        let subject = self.subject(agent, now);
+        let (failing, ready_at) = subject.failing(OfferKind::Queue);
+        let free_slot = subject.free_slot();
+        let exact = subject.live_until.live(now);
+        let (external_call, intent, in_queue) =
+            (!agent.external.is_empty(), agent.status.intent(), !agent.memberships.is_empty());
+        let in_call = agent.calls().next().is_some();
+        let offering = agent.live_offers().next().is_some();
+        let shown_before = agent.standing.reachable;
+        let reachable = self.shown_reachable(ix, exact, shown_before, now);
+        let bucket = Bucket::of(Facets {
+            external_call,
+            in_call,
+            offering,
+            free_slot,
+            intent,
+            reachable,
+            offerable: failing == ClauseSet::EMPTY,
+            in_queue,
+        });
+        Some(Standing { bucket, reachable, failing, ready_at })
+    }
+
+    /// Losing the phone is debounced for display and for the rescind; coming back is immediate.
+    fn shown_reachable(&mut self, ix: Ix, exact: bool, shown_before: bool, now: Time) -> bool {
+        if exact {
+            self.graces.remove(&ix);
+            return true;
+        }
+        if !shown_before || self.settings.unreachable_grace_ms == 0 {
+            self.graces.remove(&ix);
+            return false;
+        }
+        let until = match self.graces.get(&ix) {
+            Some(until) => *until,
+            None => {
+                let until = now.plus_ms(self.settings.unreachable_grace_ms);
+                self.graces.insert(ix, until);
+                self.deadlines.arm(until, Deadline::Grace(ix));
+                until
+            }
+        };
+        now < until
+    }
+
+    fn rescind_if_need_be(&mut self, step: &mut Step, ix: Ix) {
+        let Some(agent) = self.agents.get(ix) else { return };
+        let offers: Vec<_> = agent.live_offers().cloned().collect();
+        for id in offers {
+            let Some(agent) = self.agents.get(ix) else { return };
+            let Some(entry) = self.offers.get(&id) else { continue };
+            let kind = if entry.offer.queue_id.is_some() { OfferKind::Queue } else { OfferKind::Direct };
+            if let Some(cause) = self.cause_to_rescind(agent, kind, step.now) {
+                self.rescind(step, &id, cause);
+            }
+        }
+    }
+
+    fn cause_to_rescind(&self, agent: &crate::agent::Agent, kind: OfferKind, now: Time) -> Option<Cause> {
+        let (failing, _) = self.subject(agent, now).failing(kind);
+        if failing.contains(crate::fence::Clause::ExternalCall) {
+            Some(Cause::ExternalCall)
+        } else if failing.contains(crate::fence::Clause::Status) {
+            Some(match agent.status.intent() {
+                crate::bucket::Intent::Offline => Cause::Logout,
+                crate::bucket::Intent::OnBreak | crate::bucket::Intent::Available => Cause::Paused,
+            })
+        } else if !agent.standing.reachable {
+            Some(Cause::Unreachable)
+        } else {
+            None
+        }
+    }
+
+    fn decide_feed(&mut self, step: &mut Step, items: Vec<FeedItem>, create: bool) -> Result<Reply, Refusal> {
+        if items.len() > FEED_ITEMS_MAX {
+            return Err(Refusal::Limit { what: "items of one feed input", limit: FEED_ITEMS_MAX });
+        }
+        let mut fed = Fed::default();
+        for item in items {
+            self.feed(step, item, create, &mut fed);
+        }
+        Ok(Reply::Fed(fed))
+    }
+
+    pub(crate) fn reply_row(&self, agent: &AgentId, changed: bool) -> Result<Reply, Refusal> {
+        let row = self.row(agent).ok_or_else(|| Refusal::UnknownAgent { agent: agent.clone() })?;
+        Ok(Reply::Agent { row: Box::new(row), changed })
+    }
+}

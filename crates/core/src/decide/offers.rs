@@ -1,0 +1,195 @@
+//! Later steps on an offer, each under its fence token, and the end of calls.
+
+use crate::account::{Account, Step};
+use crate::call::{AgentCall, CALL_MAX_MS, Direction, WrapUp, WrapUpRule};
+use crate::fact::Change;
+use crate::id::{AgentId, CallId, OfferId};
+use crate::input::{Reply, Verb};
+use crate::offer::{Ended, Fence, LEASE_MS, OfferEntry, Outcome};
+use crate::refusal::Refusal;
+
+impl Account {
+    pub(crate) fn decide_offer(
+        &mut self,
+        step: &mut Step,
+        id: &OfferId,
+        fence: Fence,
+        verb: Verb,
+    ) -> Result<Reply, Refusal> {
+        let entry = self.offers.get(id).ok_or_else(|| Refusal::UnknownOffer { offer: id.clone() })?;
+        if entry.offer.fence != fence {
+            return Err(Refusal::StaleFence { offer: id.clone() });
+        }
+        if let Some(ended) = &entry.ended {
+            return if is_repeat(&verb, ended) { self.offer_reply(id, false) } else { Err(too_late(id, ended)) };
+        }
+        match verb {
+            Verb::Ringing { leg } => self.know_leg(step, id, leg),
+            Verb::Answer { leg } => {
+                self.know_leg(step, id, leg);
+                self.accept(step, id);
+            }
+            Verb::Reject => self.decline(step, id, Outcome::Rejected),
+            Verb::Busy => self.decline(step, id, Outcome::Busy),
+            Verb::Failed { code } => self.decline(step, id, Outcome::Failed(code)),
+            Verb::NoAnswer => self.miss(step, id, false),
+            Verb::Cancel => self.end_without_miss(step, id, Outcome::Cancelled, None),
+            Verb::Extend { lease_ms } => {
+                if !LEASE_MS.contains(&lease_ms) {
+                    let problem = format!("{} to {} ms", LEASE_MS.start(), LEASE_MS.end());
+                    return Err(Refusal::Invalid { field: "lease_ms", problem });
+                }
+                self.emit(step, Change::Extended { offer: id.clone(), expires_at: step.now.plus_ms(lease_ms) });
+            }
+        }
+        self.offer_reply(id, step.changed())
+    }
+
+    pub(crate) fn read_offer(&self, id: &OfferId) -> Result<Reply, Refusal> {
+        self.offer_reply(id, false)
+    }
+
+    fn offer_reply(&self, id: &OfferId, changed: bool) -> Result<Reply, Refusal> {
+        let entry = self.offers.get(id).ok_or_else(|| Refusal::UnknownOffer { offer: id.clone() })?;
+        Ok(Reply::Granted { grant: Box::new(super::reserve::grant_of(entry)), changed })
+    }
+
+    fn know_leg(&mut self, step: &mut Step, id: &OfferId, leg: Option<CallId>) {
+        if let Some(leg) = leg
+            && self.offers.get(id).is_some_and(|entry| entry.leg_call_id.as_ref() != Some(&leg))
+        {
+            self.emit(step, Change::LegKnown { offer: id.clone(), leg_call_id: leg });
+        }
+    }
+
+    fn accept(&mut self, step: &mut Step, id: &OfferId) {
+        let Some(OfferEntry { offer, leg_call_id, .. }) = self.offers.get(id) else { return };
+        let queue = offer.queue_id.as_ref().and_then(|queue| self.queue(queue));
+        let call = AgentCall {
+            call_id: offer.call_id.clone(),
+            offer_id: id.clone(),
+            queue_id: offer.queue_id.clone(),
+            direction: Direction::Inbound,
+            peer: None,
+            since: step.now,
+            until: step.now.plus_ms(CALL_MAX_MS),
+            wrap_up: queue.map(|queue| WrapUpRule {
+                sec: queue.settings.wrap_up_sec,
+                max_sec: queue.settings.wrap_up_max_sec,
+            }),
+            leg_call_id: leg_call_id.clone(),
+        };
+        self.emit(step, Change::Answered { offer: id.clone(), call: Box::new(call) });
+    }
+
+    fn decline(&mut self, step: &mut Step, id: &OfferId, outcome: Outcome) {
+        let Some(entry) = self.offers.get(id) else { return };
+        let settings = entry.offer.queue_id.as_ref().and_then(|queue| self.queue(queue)).map(|q| &q.settings);
+        let cooldown = settings.map(|settings| match outcome {
+            Outcome::Rejected => settings.reject_cooldown_sec,
+            Outcome::Busy => settings.busy_cooldown_sec,
+            Outcome::Failed(_) => settings.failed_cooldown_sec,
+            Outcome::Accepted
+            | Outcome::NoAnswer
+            | Outcome::Cancelled
+            | Outcome::Rescinded(_)
+            | Outcome::LostRace => 0,
+        });
+        self.end_without_miss(step, id, outcome, cooldown);
+    }
+
+    /// Ends all legs of a call, or the one of the named agent.
+    pub(crate) fn decide_end_call(
+        &mut self,
+        step: &mut Step,
+        id: &CallId,
+        agent: Option<&AgentId>,
+        fence: Option<Fence>,
+    ) -> Result<Reply, Refusal> {
+        if let Some(agent) = agent
+            && self.agent(agent).is_none()
+        {
+            return Err(Refusal::UnknownAgent { agent: agent.clone() });
+        }
+        self.check_call_fence(id, agent, fence)?;
+        let concerns = |of: &AgentId| agent.is_none_or(|agent| agent == of);
+        let (offer, legs) = self.calls.get(id).map_or((None, Vec::new()), |call| {
+            let legs = call.legs.iter().filter(|leg| concerns(leg)).cloned().collect();
+            (call.offer.clone(), legs)
+        });
+        let offer = offer.filter(|offer| self.offers.get(offer).is_some_and(|e| concerns(&e.offer.agent_id)));
+        if let Some(offer) = offer {
+            self.end_without_miss(step, &offer, Outcome::Cancelled, None);
+        }
+        for leg in legs {
+            self.leg_over(step, &leg, id);
+        }
+        if agent.is_none() && self.calls.get(id).is_none_or(|call| !call.ended) {
+            self.emit(step, Change::CallEnded { call_id: id.clone() });
+        }
+        Ok(Reply::Done { changed: step.changed() })
+    }
+
+    /// A token, when one is given, must be that of an offer of this call (and agent).
+    fn check_call_fence(&self, id: &CallId, agent: Option<&AgentId>, fence: Option<Fence>) -> Result<(), Refusal> {
+        let Some(fence) = fence else { return Ok(()) };
+        let Some(call) = self.calls.get(id) else { return Ok(()) };
+        let in_slot = |leg: &AgentId| {
+            let calls = self.agent(leg).into_iter().flat_map(crate::agent::Agent::calls);
+            calls.filter(|slot| slot.call_id == *id).map(|slot| slot.offer_id.clone()).next()
+        };
+        let offers: Vec<OfferId> = call.legs.iter().filter_map(in_slot).chain(call.offer.clone()).collect();
+        let of = |offer: &OfferId| {
+            let entry = self.offers.get(offer);
+            entry.filter(|entry| agent.is_none_or(|agent| *agent == entry.offer.agent_id))
+        };
+        // An accepted offer may be forgotten before its call ends; then there is nothing to hold the token against.
+        let known: Vec<&OfferEntry> = offers.iter().filter_map(of).collect();
+        match known.first() {
+            Some(entry) if !known.iter().any(|entry| entry.offer.fence == fence) => {
+                Err(Refusal::StaleFence { offer: entry.offer.offer_id.clone() })
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// The agent's leg of the call is over: wrap-up, by the rule taken at answer time.
+    pub(crate) fn leg_over(&mut self, step: &mut Step, agent: &AgentId, id: &CallId) {
+        let Some(call) = self.agent(agent).and_then(|agent| agent.calls().find(|call| call.call_id == *id)) else {
+            return;
+        };
+        let wrap_up = call.wrap_up.and_then(|rule| {
+            let limit = step.now.plus_sec(rule.max_sec);
+            let (until, timed) = match rule.sec {
+                Some(sec) => (step.now.plus_sec(sec), true),
+                None => (limit, false),
+            };
+            (until > step.now).then(|| {
+                let (call_id, queue_id) = (id.clone(), call.queue_id.clone());
+                Box::new(WrapUp { call_id, queue_id, since: step.now, until, timed, limit })
+            })
+        });
+        self.emit(step, Change::LegEnded { agent: agent.clone(), call_id: id.clone(), wrap_up });
+    }
+}
+
+/// A step that says again what was done already.
+fn is_repeat(verb: &Verb, ended: &Ended) -> bool {
+    match verb {
+        Verb::Answer { .. } => ended.outcome == Outcome::Accepted,
+        Verb::Reject => ended.outcome == Outcome::Rejected,
+        Verb::Busy => ended.outcome == Outcome::Busy,
+        Verb::NoAnswer => ended.outcome == Outcome::NoAnswer && !ended.lease_over,
+        Verb::Failed { code } => ended.outcome == Outcome::Failed(*code),
+        Verb::Cancel => ended.outcome == Outcome::Cancelled,
+        Verb::Ringing { .. } | Verb::Extend { .. } => false,
+    }
+}
+
+fn too_late(id: &OfferId, ended: &Ended) -> Refusal {
+    if ended.lease_over {
+        Refusal::LeaseExpired { offer: id.clone() }
+    } else {
+        Refusal::OfferEnded { offer: id.clone(), outcome: ended.outcome.clone() }
+    }
+}

@@ -1,0 +1,230 @@
+//! The reserve fence's predicate (model.md §3): who may be offered a call, clause by clause. Every time is compared with
+//! `now` in here, so a timer that is late cannot cause a bad offer.
+
+use serde::{Deserialize, Serialize};
+
+use crate::agent::{Agent, Slot, Status};
+use crate::contact::Lease;
+use crate::time::Time;
+
+/// The clauses, in the order they are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Clause {
+    IsAgent,
+    Active,
+    Voice,
+    Status,
+    Slot,
+    Reachable,
+    ExternalCall,
+    WrapUp,
+    Cooldown,
+    Pending,
+    Membership,
+    Tags,
+    Tier,
+    Excluded,
+}
+
+impl Clause {
+    pub const COUNT: usize = 14;
+    pub const ALL: [Self; Self::COUNT] = [
+        Self::IsAgent,
+        Self::Active,
+        Self::Voice,
+        Self::Status,
+        Self::Slot,
+        Self::Reachable,
+        Self::ExternalCall,
+        Self::WrapUp,
+        Self::Cooldown,
+        Self::Pending,
+        Self::Membership,
+        Self::Tags,
+        Self::Tier,
+        Self::Excluded,
+    ];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::IsAgent => "is_agent",
+            Self::Active => "active",
+            Self::Voice => "voice",
+            Self::Status => "status",
+            Self::Slot => "slot",
+            Self::Reachable => "reachable",
+            Self::ExternalCall => "external_call",
+            Self::WrapUp => "wrap_up",
+            Self::Cooldown => "cooldown",
+            Self::Pending => "pending",
+            Self::Membership => "membership",
+            Self::Tags => "tags",
+            Self::Tier => "tier",
+            Self::Excluded => "excluded",
+        }
+    }
+
+    pub(crate) const fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// A set of clauses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ClauseSet(u16);
+
+impl ClauseSet {
+    pub const EMPTY: Self = Self(0);
+
+    pub const fn contains(self, clause: Clause) -> bool {
+        self.0 & (1 << clause.index()) != 0
+    }
+
+    pub fn insert(&mut self, clause: Clause) {
+        self.0 |= 1 << clause.index();
+    }
+
+    pub fn iter(self) -> impl Iterator<Item = Clause> {
+        Clause::ALL.into_iter().filter(move |clause| self.contains(*clause))
+    }
+}
+
+/// One line of an explanation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    pub clause: Clause,
+    pub ok: bool,
+    /// Since when it is as it is, where that is known.
+    pub since: Option<Time>,
+    /// Until when it will stay so by itself, where that is known.
+    pub until: Option<Time>,
+}
+
+/// Which kind of offer is asked about: a break may allow direct offers only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OfferKind {
+    Direct,
+    Queue,
+}
+
+/// Which offers a break with an inbound-allowing reason lets through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PausedInbound {
+    None,
+    #[default]
+    Direct,
+    DirectAndQueue,
+}
+
+impl PausedInbound {
+    const fn lets_through(self, kind: OfferKind) -> bool {
+        match (self, kind) {
+            (Self::None, OfferKind::Direct | OfferKind::Queue) | (Self::Direct, OfferKind::Queue) => false,
+            (Self::Direct, OfferKind::Direct)
+            | (Self::DirectAndQueue, OfferKind::Direct | OfferKind::Queue) => true,
+        }
+    }
+}
+
+/// What clauses 1 to 8 look at.
+#[derive(Clone, Copy)]
+pub(crate) struct Subject<'a> {
+    pub agent: &'a Agent,
+    /// Latest live contact, exact.
+    pub live_until: Lease,
+    pub paused_inbound: PausedInbound,
+    pub now: Time,
+}
+
+impl Subject<'_> {
+    /// Clauses 1 to 8, each with what is known of its since and until.
+    pub fn checks(&self, kind: OfferKind) -> [Check; 10] {
+        let agent = self.agent;
+        let flag = |clause, ok| Check { clause, ok, since: None, until: None };
+        [
+            flag(Clause::IsAgent, agent.entry.is_agent),
+            flag(Clause::Active, agent.entry.active),
+            flag(Clause::Voice, agent.entry.voice),
+            self.status(kind),
+            self.slot(),
+            self.reachable(),
+            self.external(),
+            self.wrap_up(),
+            self.cooldown(),
+            flag(Clause::Pending, true),
+        ]
+    }
+
+    /// The failing ones of them, and when the last of those is over by itself, if all have an end.
+    pub fn failing(&self, kind: OfferKind) -> (ClauseSet, Option<Time>) {
+        let mut failing = ClauseSet::EMPTY;
+        let mut over = Some(self.now);
+        for check in self.checks(kind) {
+            if !check.ok {
+                failing.insert(check.clause);
+                over = over.zip(check.until).map(|(a, b)| a.max(b));
+            }
+        }
+        (failing, if failing == ClauseSet::EMPTY { None } else { over })
+    }
+
+    /// Some slot is free: no live offer, no call, no running wrap-up.
+    pub fn free_slot(&self) -> bool {
+        let taken = self.agent.slots.iter().filter(|slot| self.takes(slot)).count();
+        taken < usize::from(self.agent.entry.capacity)
+    }
+
+    fn takes(&self, slot: &Slot) -> bool {
+        match slot {
+            Slot::Offering(_) | Slot::InCall(_) => true,
+            Slot::WrapUp(wrap_up) => wrap_up.until > self.now,
+        }
+    }
+
+    fn status(&self, kind: OfferKind) -> Check {
+        let (ok, until) = match &self.agent.status {
+            Status::Available => (true, None),
+            Status::Offline => (false, None),
+            Status::OnBreak(pause) => {
+                (pause.allow_inbound && self.paused_inbound.lets_through(kind), None)
+            }
+        };
+        Check { clause: Clause::Status, ok, since: Some(self.agent.status_since), until }
+    }
+
+    fn slot(&self) -> Check {
+        let ok = self.agent.busy() < usize::from(self.agent.entry.capacity);
+        Check { clause: Clause::Slot, ok, since: None, until: None }
+    }
+
+    fn reachable(&self) -> Check {
+        let ok = self.live_until.live(self.now);
+        let until = match self.live_until {
+            Lease::Until(time) if ok => Some(time),
+            Lease::None | Lease::Until(_) | Lease::Held => None,
+        };
+        let since = (ok == self.agent.standing.reachable).then_some(self.agent.reachable_since);
+        Check { clause: Clause::Reachable, ok, since, until }
+    }
+
+    fn external(&self) -> Check {
+        let since = self.agent.external.iter().map(|call| call.since).min();
+        Check { clause: Clause::ExternalCall, ok: since.is_none(), since, until: None }
+    }
+
+    fn wrap_up(&self) -> Check {
+        let ok = self.free_slot() || self.agent.wrap_ups().all(|wrap_up| wrap_up.until <= self.now);
+        let running = || self.agent.wrap_ups().filter(|wrap_up| wrap_up.until > self.now);
+        let since = if ok { None } else { running().map(|wrap_up| wrap_up.since).min() };
+        let until = if ok { None } else { running().map(|wrap_up| wrap_up.until).min() };
+        Check { clause: Clause::WrapUp, ok, since, until }
+    }
+
+    fn cooldown(&self) -> Check {
+        let until = self.agent.cooldown_until.filter(|until| *until > self.now);
+        Check { clause: Clause::Cooldown, ok: until.is_none(), since: None, until }
+    }
+}
