@@ -1,0 +1,161 @@
+//! The committer: one thread that takes what all actors pushed, makes it durable with one synced commit, and only then
+//! lets it out, in order. The next group gathers while this one is being synced.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use ringfence_store::{CommitError, Store, Verdict, Write};
+
+use crate::actor::Msg;
+use crate::cell::Owner;
+use crate::counters::add;
+use crate::error::Error;
+use crate::gate::{Push, SnapshotWrite, Step};
+use crate::shared::Shared;
+
+/// Journal not covered by snapshots at which accounts are asked for one. Half of what a start may have to replay.
+const TAIL_BYTES: u64 = 32 * 1024 * 1024;
+/// Accounts asked at a time.
+const SNAPSHOTS_AT_ONCE: usize = 4;
+
+pub(crate) struct Committer {
+    pub shared: Arc<Shared>,
+    pub store: Box<dyn Store>,
+    /// Where accounts that must be loaded for a snapshot are loaded.
+    pub runtime: tokio::runtime::Handle,
+}
+
+/// Ends the process without another acknowledgement: what the medium holds is found out by the next start.
+fn give_up(why: &str) -> ! {
+    tracing::error!(why, "the journal cannot go on; the process ends without acknowledging anything more");
+    std::process::exit(1)
+}
+
+/// Ends the process when the committer dies in any other way than by returning.
+struct DeathWatch {
+    returned: bool,
+}
+
+impl Drop for DeathWatch {
+    fn drop(&mut self) {
+        if !self.returned {
+            give_up("the committer panicked");
+        }
+    }
+}
+
+impl Committer {
+    pub fn run(mut self) {
+        let mut watch = DeathWatch { returned: false };
+        let mut group: Vec<Push> = Vec::new();
+        loop {
+            self.shared.gate.take(&mut group);
+            if let Some(stopped) = self.commit_and_release(&mut group) {
+                if let Err(error) = self.store.close() {
+                    give_up(&error.to_string());
+                }
+                watch.returned = true;
+                _ = stopped.send(());
+                return;
+            }
+            self.maintain();
+        }
+    }
+
+    /// One group: the records of everything in it in one commit, then everything in it out.
+    fn commit_and_release(&mut self, group: &mut Vec<Push>) -> Option<tokio::sync::oneshot::Sender<()>> {
+        let mut writes: Vec<Write> = Vec::new();
+        for push in group.iter_mut() {
+            if let Push::Step(step) = push
+                && let Some(write) = &mut step.write
+            {
+                add(&self.shared.meters.journal_bytes, write.record.len() as u64);
+                writes.push(Write {
+                    account: Arc::clone(&write.account),
+                    record: std::mem::take(&mut write.record),
+                    ops: std::mem::take(&mut write.ops),
+                    ..*write
+                });
+            }
+        }
+        let mut verdicts = Vec::new();
+        if !writes.is_empty() {
+            verdicts = self.store.commit(&writes).unwrap_or_else(|error| give_up(&error.to_string()));
+            add(&self.shared.meters.commits, 1);
+        }
+        let mut verdicts = verdicts.into_iter();
+        let mut stop = None;
+        for push in group.drain(..) {
+            match push {
+                Push::Step(step) => {
+                    let verdict =
+                        if step.write.is_some() { verdicts.next() } else { Some(Verdict::Committed) };
+                    match verdict {
+                        Some(Verdict::Committed) => step.release(),
+                        Some(Verdict::Fenced) => self.fenced(*step),
+                        None => give_up("the store answered fewer verdicts than it was given records"),
+                    }
+                }
+                Push::Snapshot(snapshot) => self.write_snapshot(*snapshot),
+                Push::Ops { ops, done } => {
+                    self.store.apply_ops(&ops).unwrap_or_else(|error| give_up(&error.to_string()));
+                    _ = done.send(());
+                }
+                Push::Barrier(done) => _ = done.send(()),
+                Push::Stop(done) => stop = Some(done),
+            }
+        }
+        stop
+    }
+
+    /// Somebody else owns the account: its actor stops, and whoever waits is told.
+    fn fenced(&self, step: Step) {
+        let actor = step.cell.actor();
+        *step.cell.owner.write() = Owner::Moved;
+        if let Some(actor) = actor {
+            actor.stop(None);
+        }
+        if let Some((waiting, _)) = step.waiting {
+            waiting.tell(Err(Error::Moved));
+        }
+    }
+
+    fn write_snapshot(&mut self, snapshot: SnapshotWrite) {
+        let SnapshotWrite { cell, seq, header, pages, dropped } = snapshot;
+        match self.store.snapshot(&cell.id.shared(), seq, &header, &pages, &dropped) {
+            Ok(()) => {}
+            // The older snapshot and the journal after it still stand; only the trim has to wait. What was dirty must
+            // be written again, which the next incarnation of the account does.
+            Err(CommitError::Full) => give_up("the disk is full and the ballast is used up"),
+            Err(CommitError::Fatal(why)) => give_up(&why),
+        }
+        cell.snapshotting.store(false, Ordering::Release);
+    }
+
+    /// Keeps the journal short: snapshots where it is long, then trims, a little after each commit.
+    fn maintain(&mut self) {
+        let tail = self.store.tail_bytes();
+        self.shared.meters.journal_tail_bytes.store(tail, Ordering::Relaxed);
+        if tail < TAIL_BYTES {
+            return;
+        }
+        self.store.trim().unwrap_or_else(|error| give_up(&error.to_string()));
+        for account in self.store.snapshot_candidates(SNAPSHOTS_AT_ONCE) {
+            let Ok(id) = ringfence_core::AccountId::parse(&account) else { continue };
+            let cell = self.shared.cell(&id);
+            if cell.snapshotting.swap(true, Ordering::AcqRel) {
+                continue;
+            }
+            let shared = Arc::clone(&self.shared);
+            self.runtime.spawn(async move {
+                let asked = match crate::load::ready(&shared, &cell).await {
+                    Ok(actor) => actor.cast(Msg::Snapshot).is_ok(),
+                    Err(_) => false,
+                };
+                if !asked {
+                    cell.snapshotting.store(false, Ordering::Release);
+                }
+            });
+        }
+    }
+}

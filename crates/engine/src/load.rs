@@ -1,0 +1,161 @@
+//! Bringing an account up: from its snapshot and the records after it, at its first message, its first deadline, or
+//! after its actor failed.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use ractor::{Actor, ActorRef};
+use ringfence_core::agent::By;
+use ringfence_core::{Account, Input, Page};
+use ringfence_store::Image;
+use tokio::sync::oneshot;
+
+use crate::actor::{AccountActor, Msg};
+use crate::cell::{Cell, Owner};
+use crate::codec;
+use crate::counters::add;
+use crate::error::Error;
+use crate::gate::Push;
+use crate::shared::Shared;
+
+/// The account's actor, brought up if need be.
+pub(crate) async fn ready(shared: &Arc<Shared>, cell: &Arc<Cell>) -> Result<ActorRef<Msg>, Error> {
+    if let Some(actor) = owner(cell)? {
+        return Ok(actor);
+    }
+    let _loading = cell.loading.lock().await;
+    if let Some(actor) = owner(cell)? {
+        return Ok(actor);
+    }
+    if shared.is_closed() {
+        return Err(Error::Closed);
+    }
+    let (account, epoch) = if shared.in_memory() { anew(shared, cell) } else { from_store(shared, cell).await? };
+    spawn(shared, cell, account, epoch).await
+}
+
+fn owner(cell: &Cell) -> Result<Option<ActorRef<Msg>>, Error> {
+    match &*cell.owner.read() {
+        Owner::Ready(actor) => Ok(Some(actor.clone())),
+        Owner::Unloaded => Ok(None),
+        Owner::Quarantined(why) => Err(Error::Quarantined { why: why.clone() }),
+        Owner::Moved => Err(Error::Moved),
+    }
+}
+
+async fn spawn(
+    shared: &Arc<Shared>,
+    cell: &Arc<Cell>,
+    account: Account,
+    epoch: u64,
+) -> Result<ActorRef<Msg>, Error> {
+    let first_load = !cell.was_loaded.swap(true, Ordering::AcqRel);
+    let warden = shared.warden.get().ok_or(Error::Closed)?.clone();
+    let actor = AccountActor { shared: Arc::clone(shared), cell: Arc::clone(cell) };
+    let spawned = Actor::spawn_linked(None, actor, (account, epoch), warden).await;
+    let (actor, _) = spawned.map_err(|_| Error::Unavailable)?;
+    shared.by_actor.insert(actor.get_id(), Arc::clone(cell));
+    if first_load {
+        add(&shared.meters.accounts_loaded, 1);
+        if shared.rearm {
+            let rearm = Msg::Do { input: Box::new(Input::Rearm), by: By::SYSTEM, waiting: None };
+            actor.cast(rearm).map_err(|_| Error::Unavailable)?;
+        }
+    }
+    // Deadlines may have passed while nobody looked.
+    actor.cast(Msg::Tick).map_err(|_| Error::Unavailable)?;
+    *cell.owner.write() = Owner::Ready(actor.clone());
+    Ok(actor)
+}
+
+/// Mode memory: the account begins with nothing, but its tokens go on.
+fn anew(shared: &Shared, cell: &Cell) -> (Account, u64) {
+    let grants = cell.grants.load(Ordering::Acquire);
+    let mut epoch = shared.term;
+    if cell.was_loaded.load(Ordering::Acquire) {
+        epoch = cell.released.epoch().max(shared.clock.now().ms()) + 1;
+        cell.released.restart(epoch, 0);
+    }
+    (Account::after(cell.id.clone(), shared.term, grants), epoch)
+}
+
+async fn from_store(shared: &Arc<Shared>, cell: &Arc<Cell>) -> Result<(Account, u64), Error> {
+    // What an earlier incarnation pushed must be on disk, or its callers would be told of what this one does not know.
+    let (done, released) = oneshot::channel();
+    shared.gate.push(Push::Barrier(done));
+    released.await.map_err(|_| Error::Closed)?;
+    let (reader, id, term) = (Arc::clone(&shared.reader), cell.id.clone(), shared.term);
+    let loaded = tokio::task::spawn_blocking(move || -> Result<(Account, Option<u64>), String> {
+        let image = reader.load(id.as_str()).map_err(|error| error.to_string())?;
+        restore(id, term, image.unwrap_or_default()).map_err(|error| error.to_string())
+    });
+    match loaded.await {
+        Ok(Ok((account, epoch))) => {
+            let epoch = epoch.filter(|_| !shared.new_epoch).unwrap_or(shared.term);
+            if !cell.was_loaded.load(Ordering::Acquire) {
+                cell.released.restart(epoch, account.seq());
+            }
+            Ok((account, epoch))
+        }
+        Ok(Err(why)) => Err(quarantine(shared, cell, why)),
+        Err(_) => Err(quarantine(shared, cell, "replaying its journal panicked".to_owned())),
+    }
+}
+
+fn quarantine(shared: &Shared, cell: &Cell, why: String) -> Error {
+    tracing::error!(account = %cell.id, why, "the account is quarantined");
+    add(&shared.meters.quarantined, 1);
+    *cell.owner.write() = Owner::Quarantined(why.clone());
+    Error::Quarantined { why }
+}
+
+/// Load, then apply: the account as its records made it, and the epoch its sequence belongs to.
+fn restore(
+    id: ringfence_core::AccountId,
+    term: u64,
+    image: Image,
+) -> Result<(Account, Option<u64>), codec::BadBytes> {
+    let first_term = image.tail.first().map(|record| record.term);
+    let (mut account, epoch) = match image.header {
+        None => (Account::new(id, term), first_term),
+        Some((_, header)) => {
+            let (epoch, head) = codec::read_header(&header)?;
+            let pages: Result<Vec<Page>, _> =
+                image.pages.iter().map(|(_, bytes)| codec::read_page(bytes)).collect();
+            (Account::restore(id, term, head, pages?), Some(epoch))
+        }
+    };
+    for record in &image.tail {
+        account.replay(&codec::read_record(&record.bytes)?);
+    }
+    Ok((account, epoch))
+}
+
+/// An actor is gone without having been asked to: its account is brought up again from its journal, others see nothing.
+pub(crate) fn failed(shared: &Arc<Shared>, actor: ractor::ActorId, why: &str) {
+    let Some((_, cell)) = shared.by_actor.remove(&actor) else { return };
+    {
+        let mut owner = cell.owner.write();
+        match &*owner {
+            Owner::Ready(current) if current.get_id() == actor => *owner = Owner::Unloaded,
+            Owner::Ready(_) | Owner::Unloaded | Owner::Quarantined(_) | Owner::Moved => return,
+        }
+    }
+    cell.armed.store(u64::MAX, Ordering::Release);
+    cell.snapshotting.store(false, Ordering::Release);
+    if shared.is_closed() {
+        return;
+    }
+    add(&shared.meters.restarts, 1);
+    tracing::error!(account = %cell.id, why, "the account's actor failed and is restarted from its journal");
+    if cell.failed(Instant::now()) {
+        quarantine(shared, &cell, format!("it failed again and again, last: {why}"));
+        return;
+    }
+    let shared = Arc::clone(shared);
+    tokio::spawn(async move {
+        // Whoever needs it next tries again, and hears why it does not work.
+        drop(ready(&shared, &cell).await);
+    });
+}

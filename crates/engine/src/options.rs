@@ -1,0 +1,54 @@
+//! How an engine is opened.
+
+use std::path::PathBuf;
+
+use crate::Durability;
+use crate::clock::Clock;
+
+/// Requests of one account under way at once. Steps on live offers have a pool of their own, so that a storm of
+/// reserves never keeps an answer or a hang-up waiting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Permits {
+    /// answer, reject, end, cancel, extend and their like.
+    pub steps: usize,
+    pub rest: usize,
+}
+
+impl Default for Permits {
+    fn default() -> Self {
+        Self { steps: 4096, rest: 4096 }
+    }
+}
+
+/// Options of [`crate::Engine::open`].
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where the journal lives; in mode memory only the term is kept there, if it is given.
+    pub data: Option<PathBuf>,
+    pub durability: Durability,
+    /// Development: the first use of an id creates the agent.
+    pub create_on_first_use: bool,
+    pub permits: Permits,
+    /// How much later than the registrar's own expiry a lease ends here, so that its event normally comes first:
+    /// the registrar's expiry scan plus the way.
+    pub feed_margin_ms: u64,
+    pub clock: Clock,
+}
+
+impl Options {
+    /// Nothing outlives the process but, given a directory, the term.
+    pub fn memory() -> Self {
+        Self {
+            data: None,
+            durability: Durability::Memory,
+            create_on_first_use: false,
+            permits: Permits::default(),
+            feed_margin_ms: 5_000,
+            clock: Clock::system(),
+        }
+    }
+
+    pub fn durable(data: impl Into<PathBuf>, durability: Durability) -> Self {
+        Self { data: Some(data.into()), durability, ..Self::memory() }
+    }
+}

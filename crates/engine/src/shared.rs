@@ -1,0 +1,82 @@
+//! What every part of an engine shares. One engine is one of these; nothing is static, so two live in one process.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use dashmap::DashMap;
+use ractor::{ActorCell, ActorId};
+use ringfence_core::AccountId;
+use ringfence_store::Reader;
+use tokio::sync::Notify;
+
+use crate::Durability;
+use crate::actor::Msg;
+use crate::cell::Cell;
+use crate::clock::Clock;
+use crate::counters::Meters;
+use crate::gate::Gate;
+use crate::options::Options;
+use crate::source::Sources;
+use crate::timer::Timer;
+
+pub(crate) struct Shared {
+    pub options: Options,
+    pub clock: Clock,
+    pub term: u64,
+    /// Live offers are re-armed when an account is first loaded: the last stop was not clean.
+    pub rearm: bool,
+    /// The sequences of an earlier opening cannot be trusted to go on: every account gets a new epoch.
+    pub new_epoch: bool,
+    pub reader: Arc<dyn Reader>,
+    /// Account → owner. Never held across an await.
+    pub cells: DashMap<AccountId, Arc<Cell>>,
+    /// Whose actor it was that failed.
+    pub by_actor: DashMap<ActorId, Arc<Cell>>,
+    pub warden: std::sync::OnceLock<ActorCell>,
+    pub gate: Gate,
+    pub timer: Timer,
+    pub sources: Sources,
+    pub meters: Meters,
+    /// Too little disk for anything new.
+    pub disk_low: AtomicBool,
+    pub closed: AtomicBool,
+    pub closing: Notify,
+}
+
+impl Shared {
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    pub fn in_memory(&self) -> bool {
+        match self.options.durability {
+            Durability::Memory => true,
+            Durability::Sync | Durability::Os => false,
+        }
+    }
+
+    /// The account's place in the directory, made at its first use.
+    pub fn cell(&self, id: &AccountId) -> Arc<Cell> {
+        if let Some(cell) = self.cells.get(id) {
+            return Arc::clone(&cell);
+        }
+        let made = || Arc::new(Cell::new(id.clone(), self.term, self.options.permits));
+        Arc::clone(&self.cells.entry(id.clone()).or_insert_with(made))
+    }
+
+    /// Tells the account that deadlines may be due; one that is not loaded is loaded by that.
+    pub fn tick(self: &Arc<Self>, cell: &Arc<Cell>) {
+        match cell.actor() {
+            // An actor that is just failing is restarted, and looks at its deadlines then.
+            Some(actor) => drop(actor.cast(Msg::Tick)),
+            None => {
+                let (shared, cell) = (Arc::clone(self), Arc::clone(cell));
+                tokio::spawn(async move {
+                    if let Ok(actor) = crate::load::ready(&shared, &cell).await {
+                        drop(actor.cast(Msg::Tick));
+                    }
+                });
+            }
+        }
+    }
+}
