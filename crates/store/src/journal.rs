@@ -1,0 +1,161 @@
+//! The journal of a directory that nobody has open, for the command line.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use crate::batch;
+use crate::db;
+use crate::error::{Damage, OpenError};
+use crate::image::Record;
+use crate::keys;
+use crate::lock::DirLock;
+use crate::scan;
+use crate::snapshot::{self, Totals};
+
+pub use crate::scan::{Fault, Harm};
+
+/// Structural faults listed; a file that has that many is beyond telling more.
+const STRUCTURE_FAULTS_MAX: usize = 100;
+
+/// One thing found in the journal, in the order of writing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    Record {
+        batch: u64,
+        account: String,
+        record: Record,
+    },
+    /// Something is not as it was written. With records that can be told from it, they come on their own.
+    Damaged(Damage),
+}
+
+/// What a verification found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Report {
+    pub batches: u64,
+    pub records: u64,
+    pub accounts: u64,
+    pub snapshots: u64,
+    pub pages: u64,
+    pub keys: u64,
+    /// Empty if all is well.
+    pub faults: Vec<Fault>,
+    /// What SQLite finds wrong with the file itself; a start would be refused, or fail later.
+    pub structure: Vec<String>,
+}
+
+impl Report {
+    pub fn is_sound(&self) -> bool {
+        self.faults.is_empty() && self.structure.is_empty()
+    }
+}
+
+/// Hands every record of the journal to `take`, or those of one account, until it returns false. Damage is handed over
+/// too, whosever it is.
+///
+/// # Errors
+/// As opening, `InUse` while a process has the directory; and when SQLite cannot read on.
+pub fn dump(dir: &Path, account: Option<&str>, take: &mut dyn FnMut(Entry) -> bool) -> Result<(), OpenError> {
+    let _lock = DirLock::take(dir)?;
+    let (conn, path) = db::open_closed(dir)?;
+    dump_all(&conn, account, take).map_err(OpenError::sqlite("read the journal of", &path))
+}
+
+fn dump_all(
+    conn: &Connection,
+    account: Option<&str>,
+    take: &mut dyn FnMut(Entry) -> bool,
+) -> rusqlite::Result<()> {
+    let mut statement = conn.prepare("SELECT id, blob FROM batch ORDER BY id")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let id = row.get::<_, i64>(0)?.cast_unsigned();
+        if !dump_batch(id, row.get_ref(1)?.as_blob()?, account, take) {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+fn dump_batch(id: u64, blob: &[u8], account: Option<&str>, take: &mut dyn FnMut(Entry) -> bool) -> bool {
+    let batch = batch::decode(id, blob);
+    for entry in &batch.entries {
+        let wanted = account.is_none_or(|account| account == entry.account);
+        let item = match entry.sound() {
+            false => Entry::Damaged(entry.damage(id)),
+            true if !wanted => continue,
+            true => {
+                let (term, prev_seq, seq, at) = (entry.term, entry.prev_seq, entry.seq, entry.at);
+                let record = Record { term, prev_seq, seq, at, bytes: entry.record.to_vec() };
+                Entry::Record { batch: id, account: entry.account.to_owned(), record }
+            }
+        };
+        if !take(item) {
+            return false;
+        }
+    }
+    let rest = batch.unreadable.or(batch.blemish);
+    rest.is_none_or(|what| take(Entry::Damaged(Damage::new(what, batch::place(id)))))
+}
+
+/// Reads everything there is and checks it against its checksums and against each other.
+///
+/// # Errors
+/// As [`dump`]; damage is no error but in the report.
+pub fn verify(dir: &Path) -> Result<Report, OpenError> {
+    let _lock = DirLock::take(dir)?;
+    let (conn, path) = db::open_closed(dir)?;
+    let structure = structure(&conn).map_err(OpenError::sqlite("check", &path))?;
+    if !structure.is_empty() {
+        return Ok(Report { structure, ..Report::default() });
+    }
+    contents(&conn).map_err(OpenError::sqlite("read", &path))
+}
+
+fn structure(conn: &Connection) -> rusqlite::Result<Vec<String>> {
+    let sql = format!("PRAGMA integrity_check({STRUCTURE_FAULTS_MAX})");
+    let lines: rusqlite::Result<Vec<String>> = conn.prepare(&sql)?.query_map([], |row| row.get(0))?.collect();
+    Ok(lines?.into_iter().filter(|line| line != "ok").collect())
+}
+
+fn contents(conn: &Connection) -> rusqlite::Result<Report> {
+    let scan = scan::scan(conn)?;
+    let (keys, key_faults) = keys::check(conn)?;
+    let mut report = Report {
+        batches: scan.batches,
+        records: scan.records,
+        accounts: scan.index.heads().len() as u64,
+        keys,
+        faults: scan.faults,
+        ..Report::default()
+    };
+    report.faults.extend(key_faults);
+    let mut outcome = Ok(());
+    snapshot::each(conn, |row| {
+        report.snapshots += 1;
+        if outcome.is_ok() {
+            outcome = verify_pages(conn, &row, &mut report);
+        }
+    })?;
+    outcome.map(|()| report)
+}
+
+fn verify_pages(conn: &Connection, row: &snapshot::Row, report: &mut Report) -> rusqlite::Result<()> {
+    let place = || format!("the snapshot of {}", row.account);
+    let harm = || Harm::Account(row.account.clone());
+    let pages = snapshot::pages(conn, &row.account, row.standing.generation)?;
+    report.pages += pages.len() as u64;
+    // A header that fails its checksum is among the scan's faults already.
+    if row.sound && Totals::of(&pages) != row.totals {
+        let damage = Damage::new("it does not have the pages it was written with", place());
+        report.faults.push(Fault { damage, harm: harm() });
+    }
+    for page in &pages {
+        if snapshot::page(conn, &row.account, page)?.is_none() {
+            let what = format!("page {}/{} fails its checksum", page.id.kind, page.id.number);
+            report.faults.push(Fault { damage: Damage::new(what, place()), harm: harm() });
+        }
+    }
+    Ok(())
+}

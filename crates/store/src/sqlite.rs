@@ -1,0 +1,364 @@
+//! The store over SQLite: opening, and the writing half.
+
+use std::fs;
+use std::sync::{Arc, Mutex};
+
+use rusqlite::params;
+
+use crate::ballast::Ballast;
+use crate::batch;
+use crate::checkpoint::{self, Checkpoints};
+use crate::db::{self, Db, Death};
+use crate::error::{CommitError, OpenError, full};
+use crate::image::PageId;
+use crate::index::{self, Index, Standing};
+use crate::keys;
+use crate::lock::DirLock;
+use crate::meta::{self, Meta};
+use crate::reader::SqliteReader;
+use crate::scan::{self, Fault, Harm};
+use crate::snapshot::{self, Page};
+use crate::store::{Config, Opened, Store};
+use crate::trim::{Gaps, TRIM_BATCHES_MAX, TRIM_BYTES_MAX};
+use crate::write::{TableOp, Verdict, Write};
+
+/// Faults told at an opening; `journal::verify` tells all.
+const WARNINGS_MAX: usize = 20;
+
+pub(crate) fn open(config: &Config) -> Result<Opened, OpenError> {
+    let (store, found) = start(config)?;
+    let (term, reader) = (store.meta.term, Arc::new(found.reader));
+    let Found { clean, os_clean, last_at, warnings, .. } = found;
+    Ok(Opened { store: Box::new(store), reader, term, clean, os_clean, last_at, warnings })
+}
+
+/// What the opening tells besides the store.
+struct Found {
+    reader: SqliteReader,
+    clean: bool,
+    os_clean: bool,
+    last_at: u64,
+    warnings: Vec<String>,
+}
+
+fn start(config: &Config) -> Result<(SqliteStore, Found), OpenError> {
+    let dir = &config.dir;
+    fs::create_dir_all(dir).map_err(OpenError::io("make the data directory", dir))?;
+    let lock = DirLock::take(dir)?;
+    let (ballast, no_ballast) = Ballast::prepare(dir);
+    let (conn, path) = db::open(dir)?;
+    let fail = |what| OpenError::sqlite(what, &path);
+    checkpoint::truncate(&conn).map_err(fail("carry the WAL over into"))?;
+    let scan = scan::scan(&conn).map_err(fail("read the journal of"))?;
+    let (_, mut faults) = keys::check(&conn).map_err(fail("read the keys of"))?;
+    faults.splice(..0, scan.faults);
+    let begun = meta::begin(&conn, &path, config.wall_ms, Some(meta::boot()), Some(&ballast))?;
+    db::sync_names(dir)?;
+    match db::transaction(&conn, snapshot::sweep_all) {
+        // They are no harm but to the space they take, and deleting takes some.
+        Err(error) if full(&error) => {}
+        outcome => outcome.map_err(fail("delete superseded pages of"))?,
+    }
+    db::relax(&conn, config.durability).map_err(fail("set up"))?;
+
+    let death = Death::default();
+    let checkpoints = Checkpoints::start(&path, death.clone())?;
+    let index = Arc::new(Mutex::new(scan.index));
+    let reader = SqliteReader::open(&path, Arc::clone(&index))?;
+    let found = Found {
+        reader,
+        clean: begun.clean,
+        os_clean: begun.os_clean,
+        last_at: scan.last_at,
+        warnings: warnings(no_ballast, &faults),
+    };
+    let store = SqliteStore {
+        db: Db { conn, path, death, ballast, checkpoints },
+        index,
+        gaps: scan.gaps,
+        next_id: scan.next_id,
+        last_crc: scan.last_crc,
+        blob: Vec::new(),
+        meta: begun.meta,
+        _lock: lock,
+    };
+    Ok((store, found))
+}
+
+fn warnings(no_ballast: Option<String>, faults: &[Fault]) -> Vec<String> {
+    let mut warnings: Vec<String> = no_ballast.into_iter().collect();
+    for Fault { damage, harm } in faults.iter().take(WARNINGS_MAX) {
+        warnings.push(match harm {
+            Harm::Nobody => format!("{damage}; nothing that is still needed was lost"),
+            Harm::Account(account) => format!("{damage}; account {account} is quarantined, the others serve"),
+            Harm::Strangers => format!("{damage}; no account the store does not know is taken for a new one"),
+            Harm::Key(id) => format!("{damage}; the key {id} opens nothing any more"),
+        });
+    }
+    if faults.len() > WARNINGS_MAX {
+        let more = faults.len() - WARNINGS_MAX;
+        warnings.push(format!("{more} more of the kind: see `ringfence journal verify`"));
+    }
+    warnings
+}
+
+struct SqliteStore {
+    db: Db,
+    index: Arc<Mutex<Index>>,
+    gaps: Gaps,
+    next_id: u64,
+    last_crc: u32,
+    /// Kept for its allocation.
+    blob: Vec<u8>,
+    meta: Meta,
+    /// Let go of last, when nothing of ours can write any more.
+    _lock: DirLock,
+}
+
+impl Store for SqliteStore {
+    fn commit(&mut self, batch: &[Write]) -> Result<Vec<Verdict>, CommitError> {
+        self.db.death.check()?;
+        let verdicts = index::lock(&self.index).judge(batch);
+        let committed = |(write, verdict): (_, &Verdict)| match verdict {
+            Verdict::Committed => Some(write),
+            Verdict::Fenced => None,
+        };
+        let writes: Vec<&Write> = batch.iter().zip(&verdicts).filter_map(committed).collect();
+        if writes.is_empty() {
+            return Ok(verdicts);
+        }
+        let crc = batch::encode(&mut self.blob, self.next_id, self.last_crc, &writes)
+            .map_err(|why| self.db.death.die(why))?;
+        let (id, blob) = (self.next_id, &self.blob);
+        self.db.write(blob.len() as u64, |conn| {
+            conn.prepare_cached("INSERT INTO batch(id, blob) VALUES (?, ?)")?
+                .execute(params![id.cast_signed(), blob])?;
+            writes.iter().flat_map(|write| &write.ops).try_for_each(|op| keys::apply(conn, op))
+        })?;
+        index::lock(&self.index).committed(id, crc, blob.len() as u64, &writes);
+        (self.next_id, self.last_crc) = (id + 1, crc);
+        Ok(verdicts)
+    }
+
+    fn apply_ops(&mut self, ops: &[TableOp]) -> Result<(), CommitError> {
+        self.db.death.check()?;
+        if ops.is_empty() {
+            return Ok(());
+        }
+        self.db.write(0, |conn| ops.iter().try_for_each(|op| keys::apply(conn, op)))
+    }
+
+    fn snapshot(
+        &mut self,
+        account: &Arc<str>,
+        seq: u64,
+        header: &[u8],
+        pages: &[(PageId, Vec<u8>)],
+        dropped: &[PageId],
+    ) -> Result<(), CommitError> {
+        self.db.death.check()?;
+        if let Some(id) = snapshot::named_twice(pages) {
+            return Err(self.db.death.die(format!("a snapshot names the page {id:?} twice: a bug")));
+        }
+        let former = index::lock(&self.index).standing(account, seq, self.next_id - 1);
+        let former = former.map_err(|why| self.db.death.die(why))?;
+        let standing = Standing { generation: former.generation + 1, ..former };
+        let runs = snapshot::runs(pages);
+        let (early, last) = snapshot::split(&runs, header.len());
+        self.put_early(account, &standing, early)?;
+        self.put_last(account, &standing, header, last, dropped, early.is_empty())?;
+        index::lock(&self.index).covered(account, &standing);
+        self.drop_superseded(account, &standing, early, last)
+    }
+
+    fn trim(&mut self) -> Result<bool, CommitError> {
+        self.db.death.check()?;
+        let batches = index::lock(&self.index).trimmable(TRIM_BYTES_MAX, TRIM_BATCHES_MAX);
+        if batches.is_empty() {
+            return Ok(false);
+        }
+        let merges = self.gaps.plan(&batches);
+        // Deleting writes the leaves it empties and the list of free pages, not the contents.
+        self.db.write(0, |conn| merges.iter().try_for_each(|merge| merge.write(conn)))?;
+        self.gaps.apply(&merges);
+        Ok(index::lock(&self.index).trimmed(&batches))
+    }
+
+    fn tail_bytes(&self) -> u64 {
+        index::lock(&self.index).tail_bytes()
+    }
+
+    fn snapshot_candidates(&self, most: usize) -> Vec<Arc<str>> {
+        index::lock(&self.index).oldest(most)
+    }
+
+    fn close(mut self: Box<Self>) -> Result<(), CommitError> {
+        self.db.death.check()?;
+        self.db.checkpoints.stop();
+        // The mark must not reach the disk before what it vouches for: one sync covers all that the WAL holds.
+        let synced = self.db.conn.pragma_update(None, "synchronous", "FULL");
+        synced.map_err(|error| self.db.die("close", &error))?;
+        let meta = Meta { clean: true, ..self.meta.clone() };
+        self.db.write(0, |conn| meta.write(conn))?;
+        checkpoint::truncate(&self.db.conn).map_err(|error| self.db.die("carry the WAL over into", &error))
+    }
+}
+
+/// The steps of a snapshot.
+impl SqliteStore {
+    /// The commits before the one that counts.
+    fn put_early(
+        &mut self,
+        account: &str,
+        standing: &Standing,
+        early: &[&[Page]],
+    ) -> Result<(), CommitError> {
+        let generation = standing.generation;
+        for (index, run) in early.iter().enumerate() {
+            self.db.write(snapshot::bytes(run) as u64, |conn| {
+                if index == 0 {
+                    snapshot::sweep_unfinished(conn, account, generation - 1)?;
+                }
+                snapshot::put_pages(conn, account, generation, run)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The commit that makes the snapshot valid. If it is the only one it also deletes what it replaces.
+    fn put_last(
+        &mut self,
+        account: &str,
+        standing: &Standing,
+        header: &[u8],
+        last: &[Page],
+        dropped: &[PageId],
+        only: bool,
+    ) -> Result<(), CommitError> {
+        let generation = standing.generation;
+        self.db.write((header.len() + snapshot::bytes(last)) as u64, |conn| {
+            if only {
+                snapshot::sweep_unfinished(conn, account, generation - 1)?;
+                snapshot::drop_older(conn, account, generation, last.iter().map(|(id, _)| *id))?;
+            }
+            snapshot::put_pages(conn, account, generation, last)?;
+            snapshot::drop_older(conn, account, generation, dropped.iter().copied())?;
+            snapshot::put_header(conn, account, standing, header)
+        })
+    }
+
+    /// After a snapshot of several commits. The next opening does what a full disk keeps from being done here.
+    fn drop_superseded(
+        &mut self,
+        account: &str,
+        standing: &Standing,
+        early: &[&[Page]],
+        last: &[Page],
+    ) -> Result<(), CommitError> {
+        if early.is_empty() {
+            return Ok(());
+        }
+        for run in early.iter().chain([&last]) {
+            let ids = || run.iter().map(|(id, _)| *id);
+            let outcome =
+                self.db.write(0, |conn| snapshot::drop_older(conn, account, standing.generation, ids()));
+            match outcome {
+                Ok(()) => {}
+                Err(CommitError::Full) => return Ok(()),
+                Err(fatal @ CommitError::Fatal(_)) => return Err(fatal),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Readers that outlive the store must not read a directory that may be somebody else's by now.
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        index::lock(&self.index).close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::store::{Durability, Reader};
+
+    fn write(seq: u64, bytes: usize) -> Write {
+        let account = Arc::from("acme");
+        Write { account, term: 1, prev_seq: seq - 1, seq, at: seq, record: vec![7; bytes], ops: Vec::new() }
+    }
+
+    fn fresh(name: &str) -> PathBuf {
+        let dir = std::env::temp_dir().join(format!("ringfence-store-{}-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&dir);
+        dir
+    }
+
+    /// SQLite reports its own limit on the file's size as it reports a full disk.
+    fn limit(store: &SqliteStore, pages: i64) {
+        let sql = format!("PRAGMA max_page_count = {pages}");
+        store.db.conn.query_row(&sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    }
+
+    #[test]
+    fn a_full_disk_costs_the_ballast_applies_nothing_and_is_outlived() {
+        let dir = fresh("full");
+        let (mut store, found) =
+            start(&Config { dir: dir.clone(), durability: Durability::Sync, wall_ms: 1 }).unwrap();
+        store.commit(&[write(1, 10)]).unwrap();
+        assert!(dir.join("ballast").exists(), "this test needs 256 MiB free: {:?}", found.warnings);
+
+        limit(&store, 1);
+        assert_eq!(store.commit(&[write(2, 100_000)]), Err(CommitError::Full));
+        assert!(!dir.join("ballast").exists());
+        let page = [(PageId { kind: 0, number: 0 }, vec![1; 100_000])];
+        assert_eq!(store.snapshot(&Arc::from("acme"), 1, b"h", &page, &[]), Err(CommitError::Full));
+        let image = found.reader.load("acme").unwrap().unwrap();
+        assert_eq!((image.header, image.tail.len()), (None, 1));
+
+        limit(&store, 1 << 20);
+        assert_eq!(store.commit(&[write(2, 100_000)]), Ok(vec![Verdict::Committed]));
+        store.snapshot(&Arc::from("acme"), 2, b"h", &page, &[]).unwrap();
+        let image = found.reader.load("acme").unwrap().unwrap();
+        assert_eq!((image.header, image.pages.len()), (Some((2, b"h".to_vec())), 1));
+        Box::new(store).close().unwrap();
+        fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn a_snapshot_that_stopped_halfway_is_as_if_never_begun() {
+        let dir = fresh("halfway");
+        let config = Config { dir: dir.clone(), durability: Durability::Os, wall_ms: 1 };
+        let (mut store, _) = start(&config).unwrap();
+        let account: Arc<str> = Arc::from("acme");
+        store.commit(&[write(1, 10)]).unwrap();
+        let page = |number, byte| (PageId { kind: 0, number }, vec![byte; 700 << 10]);
+        store.snapshot(&account, 1, b"one", &[page(0, 1), page(1, 1)], &[]).unwrap();
+
+        let standing = index::lock(&store.index).standing(&account, 1, 1).unwrap();
+        let next = Standing { generation: standing.generation + 1, ..standing };
+        let pages = [page(0, 2), page(2, 2)];
+        store.put_early(&account, &next, &snapshot::runs(&pages)).unwrap();
+        let firsts = |found: &Found| {
+            let image = found.reader.load("acme").unwrap().unwrap();
+            (image.header, image.pages.iter().map(|(id, blob)| (id.number, blob[0])).collect::<Vec<_>>())
+        };
+        drop(store);
+        let (mut store, found) = start(&config).unwrap();
+        assert_eq!(firsts(&found), (Some((1, b"one".to_vec())), vec![(0, 1), (1, 1)]));
+
+        // Within one process too, what a failed attempt left must not come to count with the next header.
+        store.put_early(&account, &next, &snapshot::runs(&pages)).unwrap();
+        store.snapshot(&account, 1, b"two", &[page(1, 3)], &[]).unwrap();
+        assert_eq!(firsts(&found), (Some((1, b"two".to_vec())), vec![(0, 1), (1, 3)]));
+        let next = Standing { generation: next.generation + 1, ..next };
+        store.put_early(&account, &next, &snapshot::runs(&pages)).unwrap();
+        store.snapshot(&account, 1, b"three", &[], &[]).unwrap();
+        assert_eq!(firsts(&found), (Some((1, b"three".to_vec())), vec![(0, 1), (1, 3)]));
+        drop(store);
+        fs::remove_dir_all(dir).unwrap();
+    }
+}
