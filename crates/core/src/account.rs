@@ -1,6 +1,10 @@
 //! One account: everything live about a tenant, and the one function that takes an input to its facts.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
+
+use std::sync::Arc;
+
+use foldhash::{HashMap, HashMapExt};
 
 use crate::agent::{Agent, By};
 use crate::bucket::BucketCounts;
@@ -13,10 +17,10 @@ use crate::fence::Subject;
 use crate::id::{AccountId, AgentId, CallId, OfferId, QueueId, ReasonId};
 use crate::input::{AccountSettings, Input, PauseReason, Reply};
 use crate::offer::{Fence, OfferEntry};
-use crate::page::PageKey;
+use crate::page::DirtyPages;
 use crate::queue::Queue;
 use crate::refusal::Refusal;
-use crate::slab::{Ix, Slab};
+use crate::slab::{Ix, IxSet, Slab};
 use crate::time::Time;
 
 /// Agents who were removed, so that a stream that was away can say so.
@@ -56,7 +60,7 @@ pub struct Account {
     pub(crate) aors: Slab<Aor>,
     pub(crate) aor_by_name: HashMap<String, Ix>,
     pub(crate) unowned_aors: usize,
-    pub(crate) offers: HashMap<OfferId, OfferEntry>,
+    pub(crate) offers: HashMap<OfferId, Arc<OfferEntry>>,
     /// Ended offers, oldest first.
     pub(crate) ended_offers: VecDeque<(Time, OfferId)>,
     /// Calls ever seen: numbers them.
@@ -79,14 +83,14 @@ pub struct Account {
     /// What the record under way has touched.
     pub(crate) touched: Touched,
     /// Pages changed since they were last taken.
-    pub(crate) dirty: BTreeSet<PageKey>,
+    pub(crate) dirty: DirtyPages,
 }
 
 /// Rows a step changed.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Touched {
-    pub agents: BTreeSet<Ix>,
-    pub queues: BTreeSet<Ix>,
+    pub agents: IxSet,
+    pub queues: IxSet,
     pub agents_removed: Vec<AgentId>,
     pub queues_removed: Vec<QueueId>,
 }
@@ -144,13 +148,19 @@ impl Account {
             aor_armed: BTreeMap::new(),
             graces: BTreeMap::new(),
             touched: Touched::default(),
-            dirty: BTreeSet::new(),
+            dirty: DirtyPages::default(),
         }
     }
 
     /// An empty account that goes on counting its tokens where an earlier incarnation, whose state is lost, left off.
     pub fn after(id: AccountId, term: u64, grants: u64) -> Self {
         Self { grants, ..Self::new(id, term) }
+    }
+
+    /// For accounts of which no snapshot is ever taken: changed pages are not kept track of.
+    pub fn without_pages(mut self) -> Self {
+        self.dirty = DirtyPages::Untracked;
+        self
     }
 
     /// Tokens granted so far.
@@ -165,7 +175,7 @@ impl Account {
             now,
             by: by.clone(),
             facts: Vec::new(),
-            agents: BTreeSet::new(),
+            agents: IxSet::default(),
             system: true,
             replied_facts: 0,
         };
@@ -221,7 +231,7 @@ impl Account {
     }
 
     pub fn offer(&self, id: &OfferId) -> Option<&OfferEntry> {
-        self.offers.get(id)
+        self.offers.get(id).map(Arc::as_ref)
     }
 
     pub fn agents(&self) -> impl Iterator<Item = (Ix, &Agent)> {
@@ -268,7 +278,7 @@ pub(crate) struct Step {
     pub by: By,
     pub facts: Vec<Fact>,
     /// Agents the facts so far have touched.
-    pub agents: BTreeSet<Ix>,
+    pub agents: IxSet,
     /// What is decided at the moment is nobody's wish but the engine's.
     pub system: bool,
     /// Facts that deadlines made, before the input was looked at.

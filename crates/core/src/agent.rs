@@ -275,6 +275,9 @@ pub struct Agent {
     pub ready_since: Time,
     pub changed_by: By,
     pub ledger: Ledger,
+    /// Addresses an offer rings, in the order of the ring method; derived from the entry.
+    #[serde(skip)]
+    pub(crate) ringable: Option<Arc<[Address]>>,
     /// The AoRs that map to this agent; found again from the addresses when a snapshot is loaded.
     #[serde(skip)]
     pub(crate) aors: Vec<Ix>,
@@ -301,6 +304,7 @@ impl Agent {
             ready_since: at,
             changed_by: by,
             ledger: Ledger::begin(at),
+            ringable: None,
             aors: Vec::new(),
         }
     }
@@ -336,6 +340,20 @@ impl Agent {
             Slot::WrapUp(wrap_up) => Some(wrap_up),
             Slot::Offering(_) | Slot::InCall(_) => None,
         })
+    }
+
+    /// Addresses an offer rings: all at once in the order given, or, one after the other, extensions before SIP
+    /// addresses before telephone numbers.
+    pub fn ringable(&self) -> Arc<[Address]> {
+        if let Some(addresses) = &self.ringable {
+            return Arc::clone(addresses);
+        }
+        let mut addresses: Vec<Address> = self.entry.addresses.iter().filter(|a| a.ring).cloned().collect();
+        match self.entry.ring_method {
+            RingMethod::Ringall => {}
+            RingMethod::Linear => addresses.sort_by_key(|address| address.kind),
+        }
+        addresses.into()
     }
 
     /// Slots with a live offer or a call, the load a row shows.

@@ -1,6 +1,8 @@
 //! The one place where an account's state changes. Nothing in here looks at a predicate, a strategy, a setting or a
 //! clock: what is to happen stands in the fact.
 
+use std::sync::Arc;
+
 use crate::account::{Account, Moment, TOMBSTONE_MS, TOMBSTONES_MAX, Tombstone};
 use crate::agent::{Agent, By, LastOffer, Membership, Slot, Standing};
 use crate::bucket::Bucket;
@@ -206,7 +208,7 @@ impl Account {
     fn remove_queue(&mut self, id: &crate::id::QueueId, moment: &Moment<'_>) {
         if let Some(ix) = self.queue_by_id.remove(id) {
             self.queues.remove(ix);
-            self.touched.queues.remove(&ix);
+            self.touched.queues.remove(ix);
             self.touched.queues_removed.push(id.clone());
             self.dirty.insert(PageKey::queue(ix));
             self.bury(Tombstone { seq: moment.seq, at: moment.at, agent: None, queue: Some(id.clone()) });
@@ -235,7 +237,7 @@ impl Account {
         Some(ix)
     }
 
-    fn grant(&mut self, entry: &OfferEntry, moment: &Moment<'_>) -> Option<Ix> {
+    fn grant(&mut self, entry: &Arc<OfferEntry>, moment: &Moment<'_>) -> Option<Ix> {
         let offer = &entry.offer;
         let ix = *self.agent_by_id.get(&offer.agent_id)?;
         let agent = self.agents.get_mut(ix)?;
@@ -248,12 +250,12 @@ impl Account {
         call.offer = Some(offer.offer_id.clone());
         call.idle_since = None;
         self.dirty.insert(PageKey::offer(offer.fence.n));
-        self.offers.insert(offer.offer_id.clone(), entry.clone());
+        self.offers.insert(offer.offer_id.clone(), Arc::clone(entry));
         Some(ix)
     }
 
     fn extend(&mut self, id: &OfferId, expires_at: Time) -> Option<Ix> {
-        let entry = self.offers.get_mut(id)?;
+        let entry = Arc::make_mut(self.offers.get_mut(id)?);
         self.deadlines.disarm(entry.offer.expires_at, Deadline::Offer(id.clone()));
         entry.offer.expires_at = expires_at;
         self.deadlines.arm(expires_at, Deadline::Offer(id.clone()));
@@ -262,7 +264,7 @@ impl Account {
     }
 
     fn leg_known(&mut self, id: &OfferId, leg: &CallId) -> Option<Ix> {
-        let entry = self.offers.get_mut(id)?;
+        let entry = Arc::make_mut(self.offers.get_mut(id)?);
         entry.leg_call_id = Some(leg.clone());
         self.dirty.insert(PageKey::offer(entry.offer.fence.n));
         let ix = *self.agent_by_id.get(&entry.offer.agent_id)?;
@@ -278,7 +280,7 @@ impl Account {
 
     /// The offer leaves its slot and its call, and is remembered.
     fn end_offer(&mut self, id: &OfferId, ended: Ended) -> Option<Ix> {
-        let entry = self.offers.get_mut(id)?;
+        let entry = Arc::make_mut(self.offers.get_mut(id)?);
         self.deadlines.disarm(entry.offer.expires_at, Deadline::Offer(id.clone()));
         let last =
             LastOffer { at: ended.at, queue_id: entry.offer.queue_id.clone(), outcome: ended.outcome.clone() };

@@ -27,6 +27,8 @@ impl Account {
         self.drop_addresses(ix);
         if let Some(agent) = self.agents.get_mut(ix) {
             agent.entry = Arc::clone(entry);
+            agent.ringable = None;
+            agent.ringable = Some(agent.ringable());
             agent.directory_seq = moment.seq;
         }
         self.take_addresses(ix);
@@ -51,7 +53,7 @@ impl Account {
         self.disarm_agent(ix, &agent);
         self.graces.remove(&ix);
         self.counts.leave(agent.standing.bucket);
-        self.touched.agents.remove(&ix);
+        self.touched.agents.remove(ix);
         self.touched.agents_removed.push(id.clone());
         self.dirty.insert(PageKey::agent(ix));
         self.bury(Tombstone { seq: moment.seq, at: moment.at, agent: Some(id.clone()), queue: None });

@@ -52,7 +52,7 @@ pub(crate) fn input(account: &mut Account, step: &mut Step, input: Input, by: &B
 /// What must follow from what was decided: a live offer whose agent can no longer take it is rescinded.
 pub(crate) fn consequences(account: &mut Account, step: &mut Step) {
     step.system = true;
-    for ix in std::mem::take(&mut step.agents) {
+    for ix in std::mem::take(&mut step.agents).iter() {
         account.rescind_if_need_be(step, ix);
     }
 }

@@ -52,7 +52,7 @@ pub enum Change {
     Settled { agent: AgentId },
     ExternalBegan { agent: AgentId, call: Box<ExternalCall> },
     ExternalOver { agent: AgentId, call_id: CallId, source: SourceId, stamp: Stamp },
-    Granted { entry: Box<OfferEntry> },
+    Granted { entry: Arc<OfferEntry> },
     Extended { offer: OfferId, expires_at: Time },
     LegKnown { offer: OfferId, leg_call_id: CallId },
     OfferEnded { offer: OfferId, outcome: Outcome, lease_over: bool, misses: u32, cooldown_until: Option<Time> },

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -64,7 +65,7 @@ pub struct Offer {
     pub queue_id: Option<QueueId>,
     pub agent_id: AgentId,
     /// Ringable addresses, in the order the agent's ring method asks for.
-    pub addresses: Vec<Address>,
+    pub addresses: Arc<[Address]>,
     pub granted_at: Time,
     pub expires_at: Time,
     pub router_id: Option<RouterId>,

@@ -1,6 +1,6 @@
 //! Snapshots: an account as a head and pages, so that a checkpoint writes only what changed since the last one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +52,38 @@ impl PageKey {
     }
 }
 
+/// Pages that changed since they were last taken.
+#[derive(Debug, Clone)]
+pub(crate) enum DirtyPages {
+    /// No snapshot is ever taken.
+    Untracked,
+    Tracked(BTreeSet<PageKey>),
+}
+
+impl Default for DirtyPages {
+    fn default() -> Self {
+        Self::Tracked(BTreeSet::new())
+    }
+}
+
+impl DirtyPages {
+    pub fn insert(&mut self, key: PageKey) {
+        match self {
+            Self::Untracked => {}
+            Self::Tracked(keys) => {
+                keys.insert(key);
+            }
+        }
+    }
+
+    fn take(&mut self) -> Vec<PageKey> {
+        match self {
+            Self::Untracked => Vec::new(),
+            Self::Tracked(keys) => std::mem::take(keys).into_iter().collect(),
+        }
+    }
+}
+
 /// What of an account stands in no page.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Head {
@@ -85,18 +117,18 @@ pub struct Dirty {
 impl Account {
     /// Takes the changed pages, as of the last record.
     pub fn take_dirty(&mut self) -> Dirty {
-        let keys: Vec<PageKey> = std::mem::take(&mut self.dirty).into_iter().collect();
+        let keys = self.dirty.take();
         Dirty { head: self.head(), pages: self.pages(&keys) }
     }
 
     /// Marks pages as changed again, after a snapshot that could not be written.
     pub fn mark_dirty(&mut self, keys: impl IntoIterator<Item = PageKey>) {
-        self.dirty.extend(keys);
+        keys.into_iter().for_each(|key| self.dirty.insert(key));
     }
 
     /// The whole account: what two accounts that are equal have in common.
     pub fn image(&self) -> Dirty {
-        let mut keys: std::collections::BTreeSet<PageKey> = std::collections::BTreeSet::new();
+        let mut keys: BTreeSet<PageKey> = BTreeSet::new();
         keys.extend(self.agents.iter().map(|(ix, _)| PageKey::agent(ix)));
         keys.extend(self.queues.iter().map(|(ix, _)| PageKey::queue(ix)));
         keys.extend(self.aors.iter().map(|(ix, _)| PageKey::aor(ix)));
@@ -125,7 +157,7 @@ impl Account {
         let mut offers: BTreeMap<PageKey, Vec<OfferEntry>> = BTreeMap::new();
         if keys.iter().any(|key| matches!(key, PageKey::Offers(_))) {
             for entry in self.offers.values() {
-                offers.entry(PageKey::offer(entry.offer.fence.n)).or_default().push(entry.clone());
+                offers.entry(PageKey::offer(entry.offer.fence.n)).or_default().push(OfferEntry::clone(entry));
             }
         }
         let mut calls: BTreeMap<PageKey, Vec<Call>> = BTreeMap::new();
@@ -176,14 +208,17 @@ impl Account {
     fn load(&mut self, page: Page) {
         match page {
             Page::Agents(entries) => {
-                entries.into_iter().for_each(|(ix, agent)| self.agents.restore(ix, agent));
+                for (ix, mut agent) in entries {
+                    agent.ringable = Some(agent.ringable());
+                    self.agents.restore(ix, agent);
+                }
             }
             Page::Queues(entries) => {
                 entries.into_iter().for_each(|(ix, queue)| self.queues.restore(ix, queue));
             }
             Page::Aors(entries) => entries.into_iter().for_each(|(ix, aor)| self.aors.restore(ix, aor)),
             Page::Offers(entries) => {
-                self.offers.extend(entries.into_iter().map(|entry| (entry.offer.offer_id.clone(), entry)));
+                self.offers.extend(entries.into_iter().map(|entry| (entry.offer.offer_id.clone(), entry.into())));
             }
             Page::Calls(entries) => {
                 self.calls.extend(entries.into_iter().map(|call| (call.id.clone(), call)));

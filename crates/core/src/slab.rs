@@ -7,6 +7,34 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct Ix(pub u32);
 
+/// A small set of places, in the order they came.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct IxSet(Vec<Ix>);
+
+impl IxSet {
+    pub fn insert(&mut self, ix: Ix) {
+        if !self.0.contains(&ix) {
+            self.0.push(ix);
+        }
+    }
+
+    pub fn remove(&mut self, ix: Ix) {
+        self.0.retain(|held| *held != ix);
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = Ix> {
+        self.0.iter().copied()
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 /// A vector with holes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Slab<T> {

@@ -123,7 +123,7 @@ impl Account {
         for slot in &agent.slots {
             match slot {
                 Slot::Offering(id) => {
-                    if let Some(OfferEntry { offer, .. }) = self.offers.get(id) {
+                    if let Some(OfferEntry { offer, .. }) = self.offer(id) {
                         live.offers.push(RowOffer {
                             offer_id: offer.offer_id.clone(),
                             queue_id: offer.queue_id.clone(),

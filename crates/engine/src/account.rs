@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::actor::{Msg, mismatch};
 use crate::answer::{AgentAnswer, Done, Explanation, FedAnswer, OfferAnswer, Roster};
-use crate::cell::Cell;
+use crate::cell::{Cell, Permit, PoolName};
 use crate::counters::add;
 use crate::error::Error;
 use crate::gate::{Answer, Waiting};
@@ -162,8 +162,8 @@ impl Account {
     pub async fn released(&self) -> Result<Arc<Released>, Error> {
         if !self.cell.released.is_active() {
             let (ready, shown) = oneshot::channel();
-            let actor = load::ready(&self.shared, &self.cell).await?;
-            actor.cast(Msg::ShowRows { ready }).map_err(|_| Error::Unavailable)?;
+            let mailbox = load::ready(&self.shared, &self.cell).await?;
+            mailbox.send(Msg::ShowRows { ready });
             shown.await.map_err(|_| Error::Unavailable)?;
         }
         Ok(Arc::clone(&self.cell.released))
@@ -191,8 +191,8 @@ impl Account {
 
     pub(crate) async fn aors_of(&self, source: SourceId) -> Result<Vec<String>, Error> {
         let (reply, answer) = oneshot::channel();
-        let actor = load::ready(&self.shared, &self.cell).await?;
-        actor.cast(Msg::AorsOf { source, reply }).map_err(|_| Error::Unavailable)?;
+        let mailbox = load::ready(&self.shared, &self.cell).await?;
+        mailbox.send(Msg::AorsOf { source, reply });
         answer.await.map_err(|_| Error::Unavailable)
     }
 
@@ -229,19 +229,17 @@ impl Account {
             return Err(Error::DiskFull { free_bytes });
         }
         let pool = match kind {
-            Kind::Step => &self.cell.steps,
-            Kind::New | Kind::Rest => &self.cell.rest,
+            Kind::Step => PoolName::Steps,
+            Kind::New | Kind::Rest => PoolName::Rest,
         };
-        let Ok(permit) = Arc::clone(pool).try_acquire_owned() else {
+        let Some(permit) = Permit::take(&self.cell, pool) else {
             add(&self.shared.meters.busy, 1);
             return Err(Error::Busy { retry_after_ms: RETRY_AFTER_MS });
         };
-        let actor = load::ready(&self.shared, &self.cell).await?;
+        let mailbox = load::ready(&self.shared, &self.cell).await?;
         let (reply, answer) = oneshot::channel();
-        let waiting = Some(Waiting { reply, permit });
-        actor
-            .cast(Msg::Do { input: Box::new(input), by, waiting })
-            .map_err(|_| Error::Unavailable)?;
+        // If the actor is gone the message is dropped, and the caller who waits for it learns that.
+        mailbox.send(Msg::Do { input, by, waiting: Some(Waiting { reply, permit }) });
         Ok(answer)
     }
 

@@ -1,16 +1,16 @@
 //! The owner of one account: one actor around one `ringfence_core::Account`. It steps and pushes, and never waits.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use ringfence_core::agent::By;
 use ringfence_core::fact::Change;
 use ringfence_core::{Account, Input, Reply, SourceId, StepOutcome};
-use ringfence_store::Write;
+use ringfence_store::{PageId, Write};
 use tokio::sync::oneshot;
 
-use crate::cell::Cell;
+use crate::cell::{Cell, Mailbox};
 use crate::codec;
 use crate::counters::add;
 use crate::error::Error;
@@ -20,13 +20,15 @@ use crate::shared::Shared;
 
 /// Everything that can be said to an account's actor.
 pub(crate) enum Msg {
-    Do { input: Box<Input>, by: By, waiting: Option<Waiting> },
+    Do { input: Input, by: By, waiting: Option<Waiting> },
     /// Deadlines may be due.
     Tick,
     /// A reader has come: keep rows from here on.
     ShowRows { ready: oneshot::Sender<()> },
     /// Write the pages that changed since the last snapshot.
     Snapshot,
+    /// The snapshot found no room: these pages are still to be written.
+    SnapshotFailed { pages: Vec<PageId> },
     /// AoRs that have contacts from this source.
     AorsOf { source: SourceId, reply: oneshot::Sender<Vec<String>> },
 }
@@ -34,6 +36,8 @@ pub(crate) enum Msg {
 pub(crate) struct AccountActor {
     pub shared: Arc<Shared>,
     pub cell: Arc<Cell>,
+    /// Messages of this incarnation that are sent and not yet handled.
+    pub queued: Arc<AtomicUsize>,
 }
 
 pub(crate) struct Owned {
@@ -43,7 +47,12 @@ pub(crate) struct Owned {
     pushed: u64,
     /// Rows are kept for readers.
     shown: bool,
+    /// What is let out when the mailbox is empty, or when it is this much.
+    gathered: Vec<Step>,
 }
+
+/// Steps let out together: callers are woken, and the committer is, once for all of them.
+const GATHER_MAX: usize = 256;
 
 impl Actor for AccountActor {
     type Msg = Msg;
@@ -56,18 +65,28 @@ impl Actor for AccountActor {
         (account, epoch): (Account, u64),
     ) -> Result<Owned, ActorProcessingErr> {
         let pushed = account.seq();
-        let owned = Owned { account, epoch, pushed, shown: self.cell.released.is_active() };
+        let owned = Owned { account, epoch, pushed, shown: self.cell.released.is_active(), gathered: Vec::new() };
         self.arm(&owned.account);
         Ok(owned)
     }
 
+    /// What was gathered is let out also when the mailbox was closed before it was seen empty.
+    async fn post_stop(&self, _: ActorRef<Msg>, owned: &mut Owned) -> Result<(), ActorProcessingErr> {
+        self.let_out(owned);
+        Ok(())
+    }
+
     async fn handle(&self, myself: ActorRef<Msg>, msg: Msg, owned: &mut Owned) -> Result<(), ActorProcessingErr> {
         match msg {
-            Msg::Do { input, by, waiting } => self.step(&myself, owned, *input, &by, waiting)?,
+            Msg::Do { input, by, waiting } => self.step(&myself, owned, input, &by, waiting)?,
             Msg::Tick => self.step(&myself, owned, Input::Tick, &By::SYSTEM, None)?,
             Msg::ShowRows { ready } => self.show_rows(owned, ready),
             Msg::Snapshot => self.snapshot(owned)?,
+            Msg::SnapshotFailed { pages } => owned.account.mark_dirty(pages.into_iter().filter_map(codec::page_key)),
             Msg::AorsOf { source, reply } => drop(reply.send(owned.account.aors_of(&source))),
+        }
+        if self.queued.fetch_sub(1, Ordering::AcqRel) == 1 || owned.gathered.len() >= GATHER_MAX {
+            self.let_out(owned);
         }
         Ok(())
     }
@@ -116,22 +135,29 @@ impl AccountActor {
             rows_ready: None,
         };
         self.cell.grants.store(owned.account.grants(), Ordering::Relaxed);
-        self.let_out(step);
+        owned.gathered.push(step);
         self.arm(&owned.account);
         if more {
             // The rest of a large consequence is the actor's own later input, other messages between.
-            myself.cast(Msg::Tick)?;
+            Mailbox::new(myself.clone(), Arc::clone(&self.queued)).send(Msg::Tick);
         }
         Ok(())
     }
 
     /// At once when everything it rests on is released, else with the commit that covers it.
-    fn let_out(&self, step: Step) {
-        let rests_on_released = step.write.is_none() && self.cell.released.head() >= step.seq;
-        if self.shared.in_memory() || rests_on_released {
-            step.release();
-        } else {
-            self.shared.gate.push(Push::Step(Box::new(step)));
+    fn let_out(&self, owned: &mut Owned) {
+        let in_memory = self.shared.in_memory();
+        let mut pushed = Vec::new();
+        for step in owned.gathered.drain(..) {
+            let rests_on_released = step.write.is_none() && self.cell.released.head() >= step.seq;
+            if in_memory || rests_on_released {
+                step.release();
+            } else {
+                pushed.push(Push::Step(Box::new(step)));
+            }
+        }
+        if !pushed.is_empty() {
+            self.shared.gate.push_all(pushed.into_iter());
         }
     }
 
@@ -149,10 +175,12 @@ impl AccountActor {
             owned.shown = true;
             step.rows = Some(all_rows(&owned.account));
         }
-        self.let_out(step);
+        owned.gathered.push(step);
     }
 
     fn snapshot(&self, owned: &mut Owned) -> Result<(), ActorProcessingErr> {
+        // The store takes a snapshot of a seq it has.
+        self.let_out(owned);
         let dirty = owned.account.take_dirty();
         let mut pages = Vec::with_capacity(dirty.pages.len());
         let mut dropped = Vec::new();

@@ -2,13 +2,12 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
 use ractor::ActorRef;
 use ringfence_core::AccountId;
-use tokio::sync::Semaphore;
 
 use crate::actor::Msg;
 use crate::options::Permits;
@@ -22,10 +21,82 @@ const FAILURES_WITHIN: Duration = Duration::from_secs(10);
 /// Who answers for an account. The cluster's directory will say here who else does.
 pub(crate) enum Owner {
     Unloaded,
-    Ready(ActorRef<Msg>),
+    Ready(Mailbox),
     Quarantined(String),
     /// The store fenced our writes off: somebody else has the account.
     Moved,
+}
+
+/// The way to one incarnation of an account's actor.
+#[derive(Clone)]
+pub(crate) struct Mailbox {
+    actor: ActorRef<Msg>,
+    /// Messages sent and not yet handled, so that the actor knows when to let out what it has gathered.
+    queued: Arc<AtomicUsize>,
+}
+
+impl Mailbox {
+    pub fn new(actor: ActorRef<Msg>, queued: Arc<AtomicUsize>) -> Self {
+        Self { actor, queued }
+    }
+
+    /// False: the actor is gone, and the message with it.
+    pub fn send(&self, msg: Msg) -> bool {
+        self.queued.fetch_add(1, Ordering::AcqRel);
+        let sent = self.actor.cast(msg).is_ok();
+        if !sent {
+            self.queued.fetch_sub(1, Ordering::AcqRel);
+        }
+        sent
+    }
+
+    pub fn actor(&self) -> &ActorRef<Msg> {
+        &self.actor
+    }
+}
+
+/// Requests under way, and how many there may be: the bound of a mailbox that has none of its own.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    taken: AtomicUsize,
+    most: usize,
+}
+
+impl Pool {
+    fn new(most: usize) -> Self {
+        Self { taken: AtomicUsize::new(0), most }
+    }
+}
+
+/// Which pool a permit is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PoolName {
+    Steps,
+    Rest,
+}
+
+/// A place in a pool; given back when it is dropped.
+pub(crate) struct Permit {
+    cell: Arc<Cell>,
+    name: PoolName,
+}
+
+impl Permit {
+    /// None: as many requests as there may be are under way.
+    pub fn take(cell: &Arc<Cell>, name: PoolName) -> Option<Self> {
+        let pool = cell.pool(name);
+        if pool.taken.fetch_add(1, Ordering::AcqRel) >= pool.most {
+            pool.taken.fetch_sub(1, Ordering::AcqRel);
+            return None;
+        }
+        Some(Self { cell: Arc::clone(cell), name })
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.cell.pool(self.name).taken.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 pub(crate) struct Cell {
@@ -34,8 +105,8 @@ pub(crate) struct Cell {
     /// Held while the account is being loaded.
     pub loading: tokio::sync::Mutex<()>,
     pub released: Arc<Released>,
-    pub steps: Arc<Semaphore>,
-    pub rest: Arc<Semaphore>,
+    pub steps: Pool,
+    pub rest: Pool,
     /// Earliest deadline the timer holds for this account, ms; `u64::MAX`: none.
     pub armed: AtomicU64,
     /// Tokens granted so far: in mode memory the next incarnation counts on from here.
@@ -54,8 +125,8 @@ impl Cell {
             owner: RwLock::new(Owner::Unloaded),
             loading: tokio::sync::Mutex::new(()),
             released: Arc::new(Released::new(epoch, 0)),
-            steps: Arc::new(Semaphore::new(permits.steps)),
-            rest: Arc::new(Semaphore::new(permits.rest)),
+            steps: Pool::new(permits.steps),
+            rest: Pool::new(permits.rest),
             armed: AtomicU64::new(u64::MAX),
             grants: AtomicU64::new(0),
             was_loaded: AtomicBool::new(false),
@@ -65,10 +136,17 @@ impl Cell {
     }
 
     /// The actor, if it is up.
-    pub fn actor(&self) -> Option<ActorRef<Msg>> {
+    pub fn mailbox(&self) -> Option<Mailbox> {
         match &*self.owner.read() {
-            Owner::Ready(actor) => Some(actor.clone()),
+            Owner::Ready(mailbox) => Some(mailbox.clone()),
             Owner::Unloaded | Owner::Quarantined(_) | Owner::Moved => None,
+        }
+    }
+
+    fn pool(&self, name: PoolName) -> &Pool {
+        match name {
+            PoolName::Steps => &self.steps,
+            PoolName::Rest => &self.rest,
         }
     }
 

@@ -77,3 +77,15 @@ pub(crate) const fn page_id(key: PageKey) -> Option<PageId> {
         PageKey::Calls(number) => Some(PageId { kind: 5, number }),
     }
 }
+
+/// The other way round.
+pub(crate) const fn page_key(id: PageId) -> Option<PageKey> {
+    match id.kind {
+        1 => Some(PageKey::Agents(id.number)),
+        2 => Some(PageKey::Queues(id.number)),
+        3 => Some(PageKey::Aors(id.number)),
+        4 => Some(PageKey::Offers(id.number)),
+        5 => Some(PageKey::Calls(id.number)),
+        _ => None,
+    }
+}

@@ -13,8 +13,6 @@ use crate::error::Error;
 use crate::gate::{Push, SnapshotWrite, Step};
 use crate::shared::Shared;
 
-/// Journal not covered by snapshots at which accounts are asked for one. Half of what a start may have to replay.
-const TAIL_BYTES: u64 = 32 * 1024 * 1024;
 /// Accounts asked at a time.
 const SNAPSHOTS_AT_ONCE: usize = 4;
 
@@ -110,10 +108,10 @@ impl Committer {
 
     /// Somebody else owns the account: its actor stops, and whoever waits is told.
     fn fenced(&self, step: Step) {
-        let actor = step.cell.actor();
+        let mailbox = step.cell.mailbox();
         *step.cell.owner.write() = Owner::Moved;
-        if let Some(actor) = actor {
-            actor.stop(None);
+        if let Some(mailbox) = mailbox {
+            mailbox.actor().stop(None);
         }
         if let Some((waiting, _)) = step.waiting {
             waiting.tell(Err(Error::Moved));
@@ -124,9 +122,14 @@ impl Committer {
         let SnapshotWrite { cell, seq, header, pages, dropped } = snapshot;
         match self.store.snapshot(&cell.id.shared(), seq, &header, &pages, &dropped) {
             Ok(()) => {}
-            // The older snapshot and the journal after it still stand; only the trim has to wait. What was dirty must
-            // be written again, which the next incarnation of the account does.
-            Err(CommitError::Full) => give_up("the disk is full and the ballast is used up"),
+            // The older snapshot and the journal after it still stand; the pages are written again with the next one.
+            Err(CommitError::Full) => {
+                tracing::warn!(account = %cell.id, "no room for a snapshot; the journal grows until there is");
+                let keys = pages.iter().map(|(id, _)| *id).chain(dropped).collect();
+                if let Some(mailbox) = cell.mailbox() {
+                    mailbox.send(Msg::SnapshotFailed { pages: keys });
+                }
+            }
             Err(CommitError::Fatal(why)) => give_up(&why),
         }
         cell.snapshotting.store(false, Ordering::Release);
@@ -136,10 +139,14 @@ impl Committer {
     fn maintain(&mut self) {
         let tail = self.store.tail_bytes();
         self.shared.meters.journal_tail_bytes.store(tail, Ordering::Relaxed);
-        if tail < TAIL_BYTES {
+        match self.store.trim() {
+            // Bytes that are left over from a trim go with later commits, a little each time.
+            Ok(_) | Err(CommitError::Full) => {}
+            Err(CommitError::Fatal(why)) => give_up(&why),
+        }
+        if tail < self.shared.options.tail_bytes {
             return;
         }
-        self.store.trim().unwrap_or_else(|error| give_up(&error.to_string()));
         for account in self.store.snapshot_candidates(SNAPSHOTS_AT_ONCE) {
             let Ok(id) = ringfence_core::AccountId::parse(&account) else { continue };
             let cell = self.shared.cell(&id);
@@ -149,7 +156,7 @@ impl Committer {
             let shared = Arc::clone(&self.shared);
             self.runtime.spawn(async move {
                 let asked = match crate::load::ready(&shared, &cell).await {
-                    Ok(actor) => actor.cast(Msg::Snapshot).is_ok(),
+                    Ok(mailbox) => mailbox.send(Msg::Snapshot),
                     Err(_) => false,
                 };
                 if !asked {

@@ -206,9 +206,9 @@ impl Engine {
             return Ok(());
         }
         self.shared.closing.notify_waiters();
-        let actors: Vec<_> = self.shared.cells.iter().filter_map(|cell| cell.actor()).collect();
-        for actor in actors {
-            drop(actor.drain_and_wait(Some(DRAIN)).await);
+        let actors: Vec<_> = self.shared.cells.iter().filter_map(|cell| cell.mailbox()).collect();
+        for mailbox in actors {
+            drop(mailbox.actor().drain_and_wait(Some(DRAIN)).await);
         }
         if let Some(warden) = self.shared.warden.get() {
             drop(warden.stop_and_wait(None, Some(DRAIN)).await);

@@ -9,9 +9,9 @@ use parking_lot::{Condvar, Mutex};
 use ringfence_core::input::Reply;
 use ringfence_core::{Time, Touched};
 use ringfence_store::{PageId, TableOp, Write};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 
-use crate::cell::Cell;
+use crate::cell::{Cell, Permit};
 use crate::error::Error;
 use crate::released::RowChanges;
 
@@ -21,7 +21,7 @@ pub(crate) type Answer = Result<(u64, Reply), Error>;
 /// A caller who waits, and the permit its request holds.
 pub(crate) struct Waiting {
     pub reply: oneshot::Sender<Answer>,
-    pub permit: OwnedSemaphorePermit,
+    pub permit: Permit,
 }
 
 impl Waiting {
@@ -89,9 +89,14 @@ pub(crate) struct Gate {
 
 impl Gate {
     pub fn push(&self, push: Push) {
+        self.push_all(std::iter::once(push));
+    }
+
+    pub fn push_all(&self, pushes: impl Iterator<Item = Push>) {
         let mut pushed = self.pushed.lock();
-        pushed.push(push);
-        if pushed.len() == 1 {
+        let waits = pushed.is_empty();
+        pushed.extend(pushes);
+        if waits {
             self.arrived.notify_one();
         }
     }
@@ -113,9 +118,9 @@ pub(crate) fn row_changes(account: &ringfence_core::Account, touched: Touched) -
         agents: touched
             .agents
             .iter()
-            .filter_map(|ix| Some((Arc::new(account.row_at(*ix)?), account.directory_seq_at(*ix))))
+            .filter_map(|ix| Some((Arc::new(account.row_at(ix)?), account.directory_seq_at(ix))))
             .collect(),
-        queues: touched.queues.iter().filter_map(|ix| account.queue_row_at(*ix)).map(Arc::new).collect(),
+        queues: touched.queues.iter().filter_map(|ix| account.queue_row_at(ix)).map(Arc::new).collect(),
         agents_removed: touched.agents_removed,
         queues_removed: touched.queues_removed,
     }

@@ -2,17 +2,17 @@
 //! after its actor failed.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use ractor::{Actor, ActorRef};
+use ractor::Actor;
 use ringfence_core::agent::By;
 use ringfence_core::{Account, Input, Page};
 use ringfence_store::Image;
 use tokio::sync::oneshot;
 
 use crate::actor::{AccountActor, Msg};
-use crate::cell::{Cell, Owner};
+use crate::cell::{Cell, Mailbox, Owner};
 use crate::codec;
 use crate::counters::add;
 use crate::error::Error;
@@ -20,13 +20,13 @@ use crate::gate::Push;
 use crate::shared::Shared;
 
 /// The account's actor, brought up if need be.
-pub(crate) async fn ready(shared: &Arc<Shared>, cell: &Arc<Cell>) -> Result<ActorRef<Msg>, Error> {
-    if let Some(actor) = owner(cell)? {
-        return Ok(actor);
+pub(crate) async fn ready(shared: &Arc<Shared>, cell: &Arc<Cell>) -> Result<Mailbox, Error> {
+    if let Some(mailbox) = owner(cell)? {
+        return Ok(mailbox);
     }
     let _loading = cell.loading.lock().await;
-    if let Some(actor) = owner(cell)? {
-        return Ok(actor);
+    if let Some(mailbox) = owner(cell)? {
+        return Ok(mailbox);
     }
     if shared.is_closed() {
         return Err(Error::Closed);
@@ -35,9 +35,9 @@ pub(crate) async fn ready(shared: &Arc<Shared>, cell: &Arc<Cell>) -> Result<Acto
     spawn(shared, cell, account, epoch).await
 }
 
-fn owner(cell: &Cell) -> Result<Option<ActorRef<Msg>>, Error> {
+fn owner(cell: &Cell) -> Result<Option<Mailbox>, Error> {
     match &*cell.owner.read() {
-        Owner::Ready(actor) => Ok(Some(actor.clone())),
+        Owner::Ready(mailbox) => Ok(Some(mailbox.clone())),
         Owner::Unloaded => Ok(None),
         Owner::Quarantined(why) => Err(Error::Quarantined { why: why.clone() }),
         Owner::Moved => Err(Error::Moved),
@@ -49,24 +49,26 @@ async fn spawn(
     cell: &Arc<Cell>,
     account: Account,
     epoch: u64,
-) -> Result<ActorRef<Msg>, Error> {
+) -> Result<Mailbox, Error> {
     let first_load = !cell.was_loaded.swap(true, Ordering::AcqRel);
     let warden = shared.warden.get().ok_or(Error::Closed)?.clone();
-    let actor = AccountActor { shared: Arc::clone(shared), cell: Arc::clone(cell) };
+    let queued = Arc::new(AtomicUsize::new(0));
+    let actor =
+        AccountActor { shared: Arc::clone(shared), cell: Arc::clone(cell), queued: Arc::clone(&queued) };
     let spawned = Actor::spawn_linked(None, actor, (account, epoch), warden).await;
     let (actor, _) = spawned.map_err(|_| Error::Unavailable)?;
     shared.by_actor.insert(actor.get_id(), Arc::clone(cell));
+    let mailbox = Mailbox::new(actor, queued);
     if first_load {
         add(&shared.meters.accounts_loaded, 1);
         if shared.rearm {
-            let rearm = Msg::Do { input: Box::new(Input::Rearm), by: By::SYSTEM, waiting: None };
-            actor.cast(rearm).map_err(|_| Error::Unavailable)?;
+            mailbox.send(Msg::Do { input: Input::Rearm, by: By::SYSTEM, waiting: None });
         }
     }
     // Deadlines may have passed while nobody looked.
-    actor.cast(Msg::Tick).map_err(|_| Error::Unavailable)?;
-    *cell.owner.write() = Owner::Ready(actor.clone());
-    Ok(actor)
+    mailbox.send(Msg::Tick);
+    *cell.owner.write() = Owner::Ready(mailbox.clone());
+    Ok(mailbox)
 }
 
 /// Mode memory: the account begins with nothing, but its tokens go on.
@@ -77,7 +79,7 @@ fn anew(shared: &Shared, cell: &Cell) -> (Account, u64) {
         epoch = cell.released.epoch().max(shared.clock.now().ms()) + 1;
         cell.released.restart(epoch, 0);
     }
-    (Account::after(cell.id.clone(), shared.term, grants), epoch)
+    (Account::after(cell.id.clone(), shared.term, grants).without_pages(), epoch)
 }
 
 async fn from_store(shared: &Arc<Shared>, cell: &Arc<Cell>) -> Result<(Account, u64), Error> {
@@ -138,7 +140,7 @@ pub(crate) fn failed(shared: &Arc<Shared>, actor: ractor::ActorId, why: &str) {
     {
         let mut owner = cell.owner.write();
         match &*owner {
-            Owner::Ready(current) if current.get_id() == actor => *owner = Owner::Unloaded,
+            Owner::Ready(current) if current.actor().get_id() == actor => *owner = Owner::Unloaded,
             Owner::Ready(_) | Owner::Unloaded | Owner::Quarantined(_) | Owner::Moved => return,
         }
     }

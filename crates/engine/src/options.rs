@@ -33,6 +33,9 @@ pub struct Options {
     /// the registrar's expiry scan plus the way.
     pub feed_margin_ms: u64,
     pub clock: Clock,
+    /// Journal not covered by snapshots, in bytes, at which accounts are asked for one: half of what a start may have
+    /// to replay.
+    pub tail_bytes: u64,
 }
 
 impl Options {
@@ -45,6 +48,7 @@ impl Options {
             permits: Permits::default(),
             feed_margin_ms: 5_000,
             clock: Clock::system(),
+            tail_bytes: 32 * 1024 * 1024,
         }
     }
 

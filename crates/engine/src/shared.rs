@@ -66,14 +66,14 @@ impl Shared {
 
     /// Tells the account that deadlines may be due; one that is not loaded is loaded by that.
     pub fn tick(self: &Arc<Self>, cell: &Arc<Cell>) {
-        match cell.actor() {
+        match cell.mailbox() {
             // An actor that is just failing is restarted, and looks at its deadlines then.
-            Some(actor) => drop(actor.cast(Msg::Tick)),
+            Some(mailbox) => _ = mailbox.send(Msg::Tick),
             None => {
                 let (shared, cell) = (Arc::clone(self), Arc::clone(cell));
                 tokio::spawn(async move {
-                    if let Ok(actor) = crate::load::ready(&shared, &cell).await {
-                        drop(actor.cast(Msg::Tick));
+                    if let Ok(mailbox) = crate::load::ready(&shared, &cell).await {
+                        mailbox.send(Msg::Tick);
                     }
                 });
             }

@@ -59,7 +59,7 @@ pub(crate) struct Source {
 
 impl Source {
     /// A source nobody has heard of: what it said before is unknown, so a snapshot is wanted.
-    fn new() -> Self {
+    fn unheard() -> Self {
         Self { snapshot_wanted: true, ..Self::default() }
     }
 
@@ -184,7 +184,7 @@ impl Sources {
         if !sources.contains_key(&key) && sources.len() >= SOURCES_MAX {
             return None;
         }
-        Some(sources.entry(key).or_insert_with(Source::new).admit(event, now, margin_ms))
+        Some(sources.entry(key).or_insert_with(Source::unheard).admit(event, now, margin_ms))
     }
 
     pub fn resync(
@@ -198,7 +198,7 @@ impl Sources {
     ) -> Option<Vec<FeedItem>> {
         let mut sources = self.0.lock();
         let key = (account.clone(), endpoint.to_owned(), snapshot.source.clone());
-        sources.entry(key).or_insert_with(Source::new).resync(snapshot, known, now, margin_ms)
+        sources.entry(key).or_insert_with(Source::unheard).resync(snapshot, known, now, margin_ms)
     }
 
     /// What was admitted could not be applied: it is to be said again, from this seq on.
@@ -253,7 +253,7 @@ mod tests {
 
     #[test]
     fn a_gap_is_applied_counted_and_asks_for_a_snapshot() {
-        let mut source = Source::new();
+        let mut source = Source::unheard();
         assert_eq!(admit(&mut source, beat(7, 40, 0)), (true, true), "an unknown source");
         assert_eq!(admit(&mut source, beat(7, 41, 0)), (true, false));
         assert_eq!(admit(&mut source, beat(7, 43, 0)), (true, true), "42 is missing");
@@ -262,7 +262,7 @@ mod tests {
 
     #[test]
     fn repetitions_and_older_epochs_are_dropped() {
-        let mut source = Source::new();
+        let mut source = Source::unheard();
         admit(&mut source, beat(7, 40, 0));
         assert_eq!(source.admit(beat(7, 40, 0), Time::from_ms(11), 0), Admitted::Duplicate);
         assert_eq!(source.admit(beat(6, 99, 0), Time::from_ms(11), 0), Admitted::OldEpoch);
@@ -272,7 +272,7 @@ mod tests {
 
     #[test]
     fn events_the_source_lost_ask_for_a_snapshot_once() {
-        let mut source = Source::new();
+        let mut source = Source::unheard();
         admit(&mut source, beat(7, 1, 0));
         assert_eq!(admit(&mut source, beat(7, 2, 5)), (true, true));
         assert_eq!(admit(&mut source, beat(7, 3, 5)), (true, false));

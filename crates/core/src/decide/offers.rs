@@ -63,7 +63,7 @@ impl Account {
     }
 
     fn accept(&mut self, step: &mut Step, id: &OfferId) {
-        let Some(OfferEntry { offer, leg_call_id, .. }) = self.offers.get(id) else { return };
+        let Some(OfferEntry { offer, leg_call_id, .. }) = self.offer(id) else { return };
         let queue = offer.queue_id.as_ref().and_then(|queue| self.queue(queue));
         let call = AgentCall {
             call_id: offer.call_id.clone(),
@@ -140,7 +140,7 @@ impl Account {
         };
         let offers: Vec<OfferId> = call.legs.iter().filter_map(in_slot).chain(call.offer.clone()).collect();
         let of = |offer: &OfferId| {
-            let entry = self.offers.get(offer);
+            let entry = self.offer(offer);
             entry.filter(|entry| agent.is_none_or(|agent| *agent == entry.offer.agent_id))
         };
         // An accepted offer may be forgotten before its call ends; then there is nothing to hold the token against.

@@ -1,7 +1,9 @@
 //! The reserve fence: check and grant in one step of one actor.
 
+use std::sync::Arc;
+
 use crate::account::{Account, Step};
-use crate::agent::{Address, Agent, AddressKind, RingMethod};
+use crate::agent::Agent;
 use crate::call::LEGS_MAX;
 use crate::fact::Change;
 use crate::fence::{Check, Clause, ClauseSet, OfferKind};
@@ -165,7 +167,7 @@ impl Account {
             call_id: ask.call,
             queue_id,
             agent_id: agent.id.clone(),
-            addresses: ringable(agent),
+            addresses: agent.ringable(),
             granted_at: step.now,
             expires_at: step.now.plus_ms(lease_ms),
             router_id: ask.router,
@@ -179,7 +181,7 @@ impl Account {
             ended: None,
         };
         let grant = grant_of(&entry);
-        self.emit(step, Change::Granted { entry: Box::new(entry) });
+        self.emit(step, Change::Granted { entry: Arc::new(entry) });
         Ok(Reply::Granted { grant: Box::new(grant), changed: true })
     }
 
@@ -248,18 +250,4 @@ impl Account {
 
 pub(crate) fn grant_of(entry: &OfferEntry) -> Grant {
     Grant { offer: entry.offer.clone(), outcome: entry.ended.as_ref().map(|ended| ended.outcome.clone()) }
-}
-
-/// Ringable addresses: all at once in the order given, or, one after the other, extensions before the rest.
-fn ringable(agent: &Agent) -> Vec<Address> {
-    let mut addresses: Vec<Address> = agent.entry.addresses.iter().filter(|a| a.ring).cloned().collect();
-    match agent.entry.ring_method {
-        RingMethod::Ringall => {}
-        RingMethod::Linear => addresses.sort_by_key(|address| match address.kind {
-            AddressKind::Extension => 0_u8,
-            AddressKind::Sip => 1,
-            AddressKind::Tel => 2,
-        }),
-    }
-    addresses
 }
