@@ -1,0 +1,19 @@
+//! The HTTP API, as its callers meet it: a real server on a port of its own, an engine in memory, a clock that stands
+//! still until a test moves it.
+
+#![cfg(test)]
+
+mod client;
+mod server;
+
+mod documents;
+mod feeds;
+mod keys;
+mod presence;
+mod problems;
+mod random;
+mod rates;
+mod roles;
+mod routing;
+mod seed;
+mod shutdown;
