@@ -1,0 +1,227 @@
+//! The configuration of `serve`: flags win, then the environment, then a TOML file with the same names.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use ringfence::Durability;
+use ringfence_core::AccountId;
+use ringfence_server::{KamailioSource, ServerConfig};
+use serde::Deserialize;
+
+use crate::args::{DurabilityArg, LISTEN_DEFAULT, ServeArgs};
+use crate::failure::Failure;
+use crate::suggest::nearest;
+
+/// Keys of the file, the flags of `serve` with `_` for `-`.
+const KEYS: [&str; 8] =
+    ["listen", "data", "durability", "dev", "dev_key", "kamailio", "origin", "heartbeat_ms"];
+
+const HEARTBEAT_MS: std::ops::RangeInclusive<u64> = 1_000..=60_000;
+const HEARTBEAT_MS_DEFAULT: u64 = 5_000;
+
+/// The id under which a server knows its development key.
+const DEVELOPMENT_KEY_ID: &str = "key_dev";
+
+/// A whole configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    pub listen: SocketAddr,
+    pub data: Option<PathBuf>,
+    pub durability: DurabilityArg,
+    pub dev: bool,
+    pub dev_key: Option<String>,
+    pub kamailio: Vec<Kamailio>,
+    pub origin: Vec<String>,
+    pub heartbeat_ms: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kamailio {
+    account: AccountId,
+    url: String,
+    /// Id of the key it posts its events with.
+    key_id: String,
+}
+
+#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    listen: Option<SocketAddr>,
+    data: Option<PathBuf>,
+    durability: Option<DurabilityArg>,
+    dev: Option<bool>,
+    dev_key: Option<String>,
+    kamailio: Option<Vec<String>>,
+    origin: Option<Vec<String>>,
+    heartbeat_ms: Option<u64>,
+}
+
+impl Config {
+    /// What the arguments say, completed from the file they name.
+    pub fn read(args: ServeArgs) -> Result<Self, Failure> {
+        let file = match &args.config {
+            Some(path) => {
+                let text = fs::read_to_string(path)
+                    .map_err(|error| Failure::Usage(format!("cannot read {}: {error}", path.display())))?;
+                File::parse(path, &text)?
+            }
+            None => File::default(),
+        };
+        Self::merged(args, file)
+    }
+
+    fn merged(args: ServeArgs, file: File) -> Result<Self, Failure> {
+        let list = |said: Vec<String>, written: Option<Vec<String>>| {
+            if said.is_empty() { written.unwrap_or_default() } else { said }
+        };
+        let data = args.data.or(file.data);
+        let durability = args.durability.or(file.durability).unwrap_or(DurabilityArg::Sync);
+        if data.is_none() && durability != DurabilityArg::Memory {
+            return Err(Failure::Usage(
+                "there is no data directory; give `--data DIR`, or `--durability memory` to keep nothing".to_owned(),
+            ));
+        }
+        let heartbeat_ms = args.heartbeat_ms.or(file.heartbeat_ms).unwrap_or(HEARTBEAT_MS_DEFAULT);
+        if !HEARTBEAT_MS.contains(&heartbeat_ms) {
+            return Err(Failure::Usage(format!("heartbeat_ms is {heartbeat_ms}; it is 1000 to 60000")));
+        }
+        let kamailio = list(args.kamailio, file.kamailio);
+        Ok(Self {
+            listen: args.listen.or(file.listen).unwrap_or(LISTEN_DEFAULT),
+            data,
+            durability,
+            dev: args.dev.or(file.dev).unwrap_or(false),
+            dev_key: args.dev_key.or(file.dev_key),
+            kamailio: kamailio.iter().map(|text| Kamailio::parse(text)).collect::<Result<_, _>>()?,
+            origin: list(args.origin, file.origin),
+            heartbeat_ms,
+        })
+    }
+
+    /// How the engine is to be opened.
+    pub fn engine(&self) -> ringfence::Options {
+        ringfence::Options {
+            data: self.data.clone(),
+            durability: match self.durability {
+                DurabilityArg::Sync => Durability::Sync,
+                DurabilityArg::Os => Durability::Os,
+                DurabilityArg::Memory => Durability::Memory,
+            },
+            create_on_first_use: self.dev,
+            ..ringfence::Options::memory()
+        }
+    }
+
+    pub fn server(&self) -> ServerConfig {
+        let kamailio = self.kamailio.iter().map(|it| KamailioSource {
+            account: it.account.clone(),
+            endpoint: it.key_id.clone(),
+            url: it.url.clone(),
+        });
+        ServerConfig {
+            dev: self.dev,
+            dev_key: self.dev_key.clone(),
+            origins: self.origin.clone(),
+            heartbeat_ms: self.heartbeat_ms,
+            kamailio: kamailio.collect(),
+            ..ServerConfig::new(self.listen)
+        }
+    }
+}
+
+impl Kamailio {
+    /// Reads `account=URL`, or `account=URL#key_id`.
+    fn parse(text: &str) -> Result<Self, Failure> {
+        let wrong = |why: &str| {
+            Failure::Usage(format!("kamailio {text:?}: {why}; it looks like acme=http://127.0.0.1:5060/RPC"))
+        };
+        let (account, url) = text.split_once('=').ok_or_else(|| wrong("there is no `=`"))?;
+        let account = AccountId::parse(account).map_err(|error| wrong(&error.to_string()))?;
+        let (url, key_id) = url.split_once('#').unwrap_or((url, DEVELOPMENT_KEY_ID));
+        if !url.starts_with("http://") {
+            return Err(wrong("its JSON-RPC is reached over http"));
+        }
+        Ok(Self { account, url: url.to_owned(), key_id: key_id.to_owned() })
+    }
+}
+
+impl File {
+    fn parse(path: &Path, text: &str) -> Result<Self, Failure> {
+        let at = |offset: Option<usize>, what: &str| {
+            let line = offset.map_or(1, |offset| 1 + text[..offset.min(text.len())].matches('\n').count());
+            Failure::Usage(format!("{}:{line}: {what}", path.display()))
+        };
+        let wrong = |error: &toml::de::Error| at(error.span().map(|span| span.start), error.message());
+        let table = toml::de::DeTable::parse(text).map_err(|error| wrong(&error))?;
+        for key in table.get_ref().keys() {
+            if !KEYS.contains(&key.get_ref().as_ref()) {
+                let hint = match nearest(key.get_ref(), &KEYS) {
+                    Some(known) => format!("did you mean `{known}`?"),
+                    None => format!("the keys are {}", KEYS.join(", ")),
+                };
+                let what = format!("there is no setting `{}`; {hint}", key.get_ref());
+                return Err(at(Some(key.span().start), &what));
+            }
+        }
+        toml::from_str(text).map_err(|error| wrong(&error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use super::{Config, DurabilityArg, File, ServeArgs};
+    use crate::failure::Failure;
+
+    fn refused(text: &str) -> String {
+        match File::parse(Path::new("r.toml"), text) {
+            Err(Failure::Usage(why)) => why,
+            other => panic!("{text:?} gave {other:?}"),
+        }
+    }
+
+    #[test]
+    fn flags_win_over_the_file_and_the_file_over_defaults() {
+        let file = "listen = \"127.0.0.1:1\"\ndata = \"d\"\ndurability = \"os\"\norigin = [\"https://a\"]\n";
+        let file = File::parse(Path::new("r.toml"), file).unwrap();
+        let args = ServeArgs { listen: "127.0.0.1:2".parse().ok(), ..ServeArgs::default() };
+        let config = Config::merged(args, file).unwrap();
+        assert_eq!(config.listen.port(), 2);
+        assert_eq!((config.data, config.durability), (Some(PathBuf::from("d")), DurabilityArg::Os));
+        assert_eq!((config.origin, config.heartbeat_ms), (vec!["https://a".to_owned()], 5_000));
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_its_line_and_what_was_meant() {
+        assert_eq!(refused("\nlisen = \"a\"\n"), "r.toml:2: there is no setting `lisen`; did you mean `listen`?");
+        assert!(refused("colour = 1").starts_with("r.toml:1: there is no setting `colour`; the keys are listen, "));
+    }
+
+    #[test]
+    fn a_wrong_value_is_refused_with_its_line() {
+        assert!(refused("dev = true\nlisten = \"nowhere\"\n").starts_with("r.toml:2: "));
+        assert!(refused("durability = \"maybe\"").starts_with("r.toml:1: "));
+        assert!(refused("a = = 1").starts_with("r.toml:1: "));
+    }
+
+    #[test]
+    fn without_a_directory_nothing_can_be_durable() {
+        let merged = |durability| {
+            Config::merged(ServeArgs { durability, ..ServeArgs::default() }, File::default())
+        };
+        assert!(matches!(merged(None), Err(Failure::Usage(_))));
+        assert!(merged(Some(DurabilityArg::Memory)).is_ok());
+    }
+
+    #[test]
+    fn a_kamailio_is_an_account_a_url_and_maybe_a_key() {
+        let kamailio = |text: &str| super::Kamailio::parse(text);
+        let parsed = kamailio("acme=http://127.0.0.1:5060/RPC#key_7").unwrap();
+        assert_eq!((parsed.url.as_str(), parsed.key_id.as_str()), ("http://127.0.0.1:5060/RPC", "key_7"));
+        assert_eq!(kamailio("acme=http://h/RPC").unwrap().key_id, "key_dev");
+        assert!(kamailio("http://h/RPC").is_err());
+        assert!(kamailio("acme=ftp://h").is_err());
+    }
+}

@@ -1,0 +1,109 @@
+//! `ringfence journal`: what is written in a data directory nobody has open.
+
+use ringfence_core::Record;
+use ringfence_store::journal::{self, Entry, Fault, Harm, Report};
+use serde_json::{Value, json};
+
+use crate::args::{JournalArgs, JournalCommand, JournalDumpArgs, JournalVerifyArgs};
+use crate::failure::Failure;
+use crate::output::{self, Format};
+
+/// First byte of a record: the version this program reads; MessagePack follows it.
+const RECORD_VERSION: u8 = 1;
+
+pub fn run(args: JournalArgs) -> Result<(), Failure> {
+    match args.command {
+        JournalCommand::Dump(args) => dump(&args),
+        JournalCommand::Verify(args) => verify(&args),
+    }
+}
+
+fn dump(args: &JournalDumpArgs) -> Result<(), Failure> {
+    let mut left = args.limit.unwrap_or(u64::MAX);
+    let mut outcome = Ok(());
+    if left == 0 {
+        return Ok(());
+    }
+    let mut take = |entry: Entry| {
+        left -= 1;
+        outcome = output::json(&shown(entry));
+        outcome.is_ok() && left > 0
+    };
+    journal::dump(&args.data, args.account.as_deref(), &mut take).map_err(Failure::of)?;
+    outcome
+}
+
+fn shown(entry: Entry) -> Value {
+    match entry {
+        Entry::Record { batch, account, record } => {
+            let mut line = json!({
+                "batch": batch, "account": account, "term": record.term, "seq": record.seq,
+                "prev_seq": record.prev_seq, "at": record.at, "bytes": record.bytes.len(),
+            });
+            match facts(&record.bytes) {
+                Ok(read) => {
+                    line["by"] = json!(read.by);
+                    line["facts"] = json!(read.facts);
+                }
+                Err(why) => line["unreadable"] = why.into(),
+            }
+            line
+        }
+        Entry::Damaged(damage) => json!({"damaged": damage.what, "place": damage.place}),
+    }
+}
+
+fn facts(bytes: &[u8]) -> Result<Record, String> {
+    match bytes.split_first() {
+        Some((&RECORD_VERSION, rest)) => rmp_serde::from_slice(rest).map_err(|error| error.to_string()),
+        Some((version, _)) => Err(format!("it is of version {version}, this program knows {RECORD_VERSION}")),
+        None => Err("it is empty".to_owned()),
+    }
+}
+
+fn verify(args: &JournalVerifyArgs) -> Result<(), Failure> {
+    let report = journal::verify(&args.data).map_err(Failure::of)?;
+    match args.format {
+        Format::Json => output::json(&as_json(&report))?,
+        Format::Table => as_text(&report).iter().try_for_each(|text| output::line(text))?,
+    }
+    if report.is_sound() {
+        return Ok(());
+    }
+    let faults = report.faults.len() + report.structure.len();
+    Err(Failure::Failed(format!("{faults} faults in {}; copy the directory aside first", args.data.display())))
+}
+
+fn as_json(report: &Report) -> Value {
+    let fault = |fault: &Fault| {
+        json!({"what": fault.damage.what, "place": fault.damage.place, "harm": harm(&fault.harm)})
+    };
+    json!({
+        "sound": report.is_sound(), "batches": report.batches, "records": report.records,
+        "accounts": report.accounts, "snapshots": report.snapshots, "pages": report.pages,
+        "keys": report.keys, "structure": report.structure,
+        "faults": report.faults.iter().map(fault).collect::<Vec<_>>(),
+    })
+}
+
+fn as_text(report: &Report) -> Vec<String> {
+    let Report { batches, records, accounts, snapshots, pages, keys, faults, structure } = report;
+    let mut lines = vec![format!(
+        "{records} records of {accounts} accounts in {batches} batches, {snapshots} snapshots of {pages} pages, {keys} keys"
+    )];
+    lines.extend(structure.iter().map(|text| format!("structure: {text}")));
+    lines.extend(faults.iter().map(|fault| format!("{}: {}", harm(&fault.harm), fault.damage)));
+    if report.is_sound() {
+        lines.push("sound".to_owned());
+    }
+    lines
+}
+
+fn harm(harm: &Harm) -> String {
+    match harm {
+        Harm::Nobody => "nobody".to_owned(),
+        Harm::Account(account) => format!("account {account}"),
+        Harm::Strangers => "accounts unknown".to_owned(),
+        Harm::Key(id) => format!("key {id}"),
+    }
+}
