@@ -5,6 +5,8 @@
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
+#[path = "reach/core.rs"]
+mod core;
 #[path = "reach/floor.rs"]
 mod floor;
 #[path = "reach/load.rs"]
@@ -24,7 +26,7 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 struct Args {
     rounds: usize,
     dir: PathBuf,
-    /// memory, durable or recovery; all when left out.
+    /// core, memory, durable or recovery; all when left out.
     only: Option<String>,
 }
 
@@ -75,6 +77,11 @@ fn main() -> Result<(), Failure> {
     let args = args();
     std::fs::create_dir_all(&args.dir)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    if args.wants("core") {
+        let figures: Result<Vec<f64>, Failure> = (0..args.rounds).map(|_| core::cycles()).collect();
+        let all = spread(figures?);
+        println!("reserve + answer + end, decisions alone\n  ours  {:>9.2} us ({:.2} .. {:.2})", all.median, all.least, all.most);
+    }
     if args.wants("memory") {
         memory(&args, &runtime)?;
     }

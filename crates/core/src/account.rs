@@ -13,8 +13,9 @@ use crate::contact::{Aor, Lease};
 use crate::deadline::Deadlines;
 use crate::decide;
 use crate::fact::{Fact, Record};
+use crate::feed::Stamp;
 use crate::fence::Subject;
-use crate::id::{AccountId, AgentId, CallId, OfferId, QueueId, ReasonId};
+use crate::id::{AccountId, AgentId, CallId, OfferId, QueueId, ReasonId, SourceId};
 use crate::input::{AccountSettings, Input, PauseReason, Reply};
 use crate::offer::{Fence, OfferEntry};
 use crate::page::DirtyPages;
@@ -52,7 +53,7 @@ pub struct Account {
     pub(crate) settings: AccountSettings,
     pub(crate) agents: Slab<Agent>,
     pub(crate) agent_by_id: HashMap<AgentId, Ix>,
-    /// Extensions and SIP addresses.
+    /// Extensions, SIP addresses and telephone numbers: no two agents share one.
     pub(crate) agent_by_address: HashMap<String, Ix>,
     pub(crate) queues: Slab<Queue>,
     pub(crate) queue_by_id: HashMap<QueueId, Ix>,
@@ -60,6 +61,8 @@ pub struct Account {
     pub(crate) aors: Slab<Aor>,
     pub(crate) aor_by_name: HashMap<String, Ix>,
     pub(crate) unowned_aors: usize,
+    /// Newest whole contact set heard per source of AoRs that have no entry, so that none older opens one; soft.
+    pub(crate) early_floors: BTreeMap<String, Vec<(SourceId, Stamp)>>,
     pub(crate) offers: HashMap<OfferId, Arc<OfferEntry>>,
     /// Ended offers, oldest first.
     pub(crate) ended_offers: VecDeque<(Time, OfferId)>,
@@ -69,8 +72,9 @@ pub struct Account {
     /// Calls with nothing live, oldest first; entries whose call came back to life are skipped.
     pub(crate) idle_calls: VecDeque<(Time, CallId)>,
     /// External calls that ended, oldest first, so that a late start revives none.
-    pub(crate) ended_externals: VecDeque<(Time, CallId)>,
-    pub(crate) ended_external_ids: BTreeMap<CallId, u32>,
+    pub(crate) ended_externals: VecDeque<(Time, AgentId, CallId)>,
+    /// The same by call and agent: a call that is over for one agent may go on with another.
+    pub(crate) ended_external_ids: BTreeMap<(CallId, AgentId), u32>,
     pub(crate) tombstones: VecDeque<Tombstone>,
     /// A stream cursor below this may have missed a forgotten tombstone.
     pub(crate) tombstone_floor: u64,
@@ -134,6 +138,7 @@ impl Account {
             aors: Slab::default(),
             aor_by_name: HashMap::new(),
             unowned_aors: 0,
+            early_floors: BTreeMap::new(),
             offers: HashMap::new(),
             ended_offers: VecDeque::new(),
             call_count: 0,
@@ -179,11 +184,22 @@ impl Account {
             system: true,
             replied_facts: 0,
         };
-        let more = decide::due(self, &mut step);
-        step.system = false;
-        step.replied_facts = step.facts.len();
-        let reply = decide::input(self, &mut step, input, by);
+        let (more, reply) = if matches!(input, Input::Rearm) {
+            // Before anything is due: what ran out while nobody served is released late, and is no miss.
+            let reply = decide::input(self, &mut step, input, by);
+            (decide::due(self, &mut step), reply)
+        } else {
+            let more = decide::due(self, &mut step);
+            // What the deadlines cause comes before the input: it must not meet an offer that is as good as rescinded.
+            decide::consequences(self, &mut step);
+            step.system = false;
+            step.replied_facts = step.facts.len();
+            (more, decide::input(self, &mut step, input, by))
+        };
         decide::consequences(self, &mut step);
+        if !step.facts.is_empty() {
+            self.forget(now);
+        }
         let touched = std::mem::take(&mut self.touched);
         let record = (!step.facts.is_empty()).then(|| {
             self.seq += 1;
@@ -197,6 +213,7 @@ impl Account {
         for fact in &record.facts {
             self.apply(fact, &Moment { seq: record.seq, at: record.at, by: &record.by });
         }
+        self.forget(record.at);
         self.seq = record.seq;
         self.touched = Touched::default();
     }

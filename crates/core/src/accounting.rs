@@ -52,7 +52,7 @@ impl Ledger {
         self.roll(at);
         let spent_today = at.since(self.since.max(midnight));
         self.today.ms[bucket.index()] += spent_today;
-        if bucket == Bucket::Paused {
+        if bucket == Bucket::Paused && spent_today > 0 {
             self.today.add_pause(reason, spent_today);
         }
         self.since = at;

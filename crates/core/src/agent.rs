@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::accounting::Ledger;
 use crate::bucket::{Bucket, Intent};
 use crate::call::{AgentCall, ExternalCall, WrapUp};
-use crate::fence::ClauseSet;
+use crate::fence::{Clause, ClauseSet};
 use crate::id::{AgentId, OfferId, QueueId, ReasonId, TagId};
 use crate::offer::Outcome;
 use crate::slab::Ix;
@@ -207,6 +207,11 @@ pub struct Standing {
 }
 
 impl Standing {
+    /// The phone is lost, and still shown as there.
+    pub(crate) fn debounced(&self) -> bool {
+        self.reachable && self.failing.contains(Clause::Reachable)
+    }
+
     /// A new agent: offline, no phone.
     pub const NEW: Self =
         Self { bucket: Bucket::Offline, reachable: false, failing: ClauseSet::EMPTY, ready_at: None };

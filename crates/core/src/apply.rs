@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::account::{Account, Moment, TOMBSTONE_MS, TOMBSTONES_MAX, Tombstone};
-use crate::agent::{Agent, By, LastOffer, Membership, Slot, Standing};
+use crate::agent::{Agent, By, LastOffer, Membership, Slot, Standing, Status};
 use crate::bucket::Bucket;
 use crate::call::{AgentCall, Call, MEMORY_MAX, MEMORY_MS, WrapUp};
 use crate::deadline::Deadline;
@@ -24,17 +24,12 @@ impl Account {
         if let (Some(ix), Some(standing)) = (agent, &fact.standing) {
             self.settle(ix, &fact.change, *standing, fact.by.as_ref().unwrap_or(moment.by), moment);
         }
-        self.forget(moment.at);
     }
 
     /// The change itself. Returns the agent whose standing it may alter.
     pub(crate) fn change(&mut self, change: &Change, moment: &Moment<'_>) -> Option<Ix> {
         match change {
-            Change::Settings(settings) => {
-                self.settings = settings.clone();
-                self.dirty.insert(PageKey::Head);
-                None
-            }
+            Change::Settings(settings) => self.head_change(|account| account.settings = settings.clone()),
             Change::AgentPut { agent, entry } => Some(self.put_agent(agent, entry, moment)),
             Change::AgentRemoved { agent } => {
                 self.remove_agent(agent, moment);
@@ -48,16 +43,12 @@ impl Account {
                 self.remove_queue(queue, moment);
                 None
             }
-            Change::ReasonPut { reason } => {
-                self.reasons.insert(reason.id.clone(), reason.clone());
-                self.dirty.insert(PageKey::Head);
-                None
-            }
-            Change::ReasonRemoved { reason } => {
-                self.reasons.remove(reason);
-                self.dirty.insert(PageKey::Head);
-                None
-            }
+            Change::ReasonPut { reason } => self.head_change(|account| {
+                account.reasons.insert(reason.id.clone(), reason.clone());
+            }),
+            Change::ReasonRemoved { reason } => self.head_change(|account| {
+                account.reasons.remove(reason);
+            }),
             Change::Joined { agent, queue, tier, position, mode } => {
                 let queue = *self.queue_by_id.get(queue)?;
                 let membership = Membership { queue, tier: *tier, position: *position, mode: *mode };
@@ -67,18 +58,9 @@ impl Account {
                 let queue = *self.queue_by_id.get(queue)?;
                 self.leave(agent, queue, moment)
             }
-            Change::StatusSet { agent, status, misses_reset } => self.with_agent(agent, |agent| {
-                // A pause interval belongs to the reason it was begun with.
-                if agent.standing.bucket == Bucket::Paused {
-                    let reason = pause_reason(agent);
-                    agent.ledger.close(Bucket::Paused, reason.as_ref(), moment.at);
-                }
-                agent.status = status.clone();
-                agent.status_since = moment.at;
-                if *misses_reset {
-                    agent.misses = 0;
-                }
-            }),
+            Change::StatusSet { agent, status, misses_reset } => {
+                self.with_agent(agent, |agent| set_status(agent, status, *misses_reset, moment.at))
+            }
             Change::Settled { agent } => self.with_agent(agent, |_| {}),
             Change::Bound { aor, contact } => self.bind(aor, contact),
             Change::Unbound { aor, source, id, stamp } => self.unbind(aor, source, id, *stamp, moment.at),
@@ -113,6 +95,13 @@ impl Account {
                 Some(ix)
             }
         }
+    }
+
+    /// A change of what stands in the snapshot's head, and concerns no agent.
+    fn head_change(&mut self, write: impl FnOnce(&mut Self)) -> Option<Ix> {
+        write(self);
+        self.dirty.insert(PageKey::Head);
+        None
     }
 
     /// Takes the agent's new standing: time accounting, counts, the queues' indexes, the row's seq.
@@ -150,6 +139,7 @@ impl Account {
         } else {
             agent.standing = standing;
         }
+        self.watch_grace(ix, &standing, moment.at);
         self.dirty.insert(PageKey::agent(ix));
     }
 
@@ -223,7 +213,8 @@ impl Account {
     fn external_over(&mut self, agent: &AgentId, call_id: &CallId, at: Time) -> Option<Ix> {
         let ix = *self.agent_by_id.get(agent)?;
         let agent = self.agents.get_mut(ix)?;
-        if let Some(place) = agent.external.iter().position(|call| call.call_id == *call_id) {
+        let known = agent.external.iter().position(|call| call.call_id == *call_id);
+        if let Some(place) = known {
             let call = agent.external.remove(place);
             self.deadlines.disarm(call.until, Deadline::External(ix));
             // Another of the agent's calls may be due at the same moment.
@@ -231,10 +222,12 @@ impl Account {
                 self.deadlines.arm(other.until, Deadline::External(ix));
             }
         }
-        self.ended_externals.push_back((at, call_id.clone()));
-        *self.ended_external_ids.entry(call_id.clone()).or_default() += 1;
+        let id = agent.id.clone();
+        *self.ended_external_ids.entry((call_id.clone(), id.clone())).or_default() += 1;
+        self.ended_externals.push_back((at, id, call_id.clone()));
         self.dirty.insert(PageKey::Head);
-        Some(ix)
+        // The end of a call nobody has heard of is remembered, and is no news of the agent.
+        known.map(|_| ix)
     }
 
     fn grant(&mut self, entry: &Arc<OfferEntry>, moment: &Moment<'_>) -> Option<Ix> {
@@ -435,15 +428,15 @@ impl Account {
                 self.dirty.insert(PageKey::call(call.number));
             }
         }
-        while let Some((ended, _)) = self.ended_externals.front()
+        while let Some((ended, _, _)) = self.ended_externals.front()
             && (at.since(*ended) > MEMORY_MS || self.ended_externals.len() > MEMORY_MAX)
         {
-            if let Some((_, id)) = self.ended_externals.pop_front()
-                && let Some(count) = self.ended_external_ids.get_mut(&id)
+            if let Some((_, agent, call)) = self.ended_externals.pop_front()
+                && let Some(count) = self.ended_external_ids.get_mut(&(call.clone(), agent.clone()))
             {
                 *count -= 1;
                 if *count == 0 {
-                    self.ended_external_ids.remove(&id);
+                    self.ended_external_ids.remove(&(call, agent));
                 }
             }
         }
@@ -453,6 +446,21 @@ impl Account {
             self.tombstone_floor = oldest.seq;
             self.tombstones.pop_front();
         }
+    }
+}
+
+fn set_status(agent: &mut Agent, status: &Status, misses_reset: bool, at: Time) {
+    // A pause interval belongs to the reason it was begun with.
+    if agent.standing.bucket == Bucket::Paused {
+        let reason = pause_reason(agent);
+        agent.ledger.close(Bucket::Paused, reason.as_ref(), at);
+    }
+    if agent.status != *status {
+        agent.status = status.clone();
+        agent.status_since = at;
+    }
+    if misses_reset {
+        agent.misses = 0;
     }
 }
 
@@ -470,7 +478,7 @@ fn is_quiet(change: &Change) -> bool {
 
 pub(crate) fn pause_reason(agent: &Agent) -> Option<ReasonId> {
     match &agent.status {
-        crate::agent::Status::OnBreak(pause) => pause.reason_id.clone(),
-        crate::agent::Status::Offline | crate::agent::Status::Available => None,
+        Status::OnBreak(pause) => pause.reason_id.clone(),
+        Status::Offline | Status::Available => None,
     }
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::account::{Account, Moment, Tombstone};
-use crate::agent::{AddressKind, Agent, AgentEntry, Membership};
+use crate::agent::{AddressKind, Agent, AgentEntry, Membership, Standing};
+use crate::call::MEMORY_MS;
 use crate::contact::{Aor, Contact, GONE_MAX, Gone, Lease};
 use crate::deadline::Deadline;
 use crate::feed::Stamp;
@@ -24,7 +25,7 @@ impl Account {
                 ix
             }
         };
-        self.drop_addresses(ix);
+        let released = self.drop_addresses(ix);
         if let Some(agent) = self.agents.get_mut(ix) {
             agent.entry = Arc::clone(entry);
             agent.ringable = None;
@@ -32,15 +33,17 @@ impl Account {
             agent.directory_seq = moment.seq;
         }
         self.take_addresses(ix);
+        self.rehome(released);
         ix
     }
 
     /// Everything of the agent goes at once; its live offers were ended by facts before.
     pub(crate) fn remove_agent(&mut self, id: &AgentId, moment: &Moment<'_>) {
         let Some(ix) = self.agent_by_id.get(id).copied() else { return };
-        self.drop_addresses(ix);
+        let released = self.drop_addresses(ix);
         self.agent_by_id.remove(id);
         let Some(agent) = self.agents.remove(ix) else { return };
+        self.rehome(released);
         for membership in &agent.memberships {
             if let Some(queue) = self.queues.get_mut(membership.queue)
                 && queue.leave(ix, &agent, membership.tier, membership.position)
@@ -110,11 +113,13 @@ impl Account {
         let Some(agent) = self.agents.get(ix) else { return };
         let entry = Arc::clone(&agent.entry);
         for address in &entry.addresses {
-            match address.kind {
-                AddressKind::Tel => continue,
-                AddressKind::Extension | AddressKind::Sip => {}
-            }
             self.agent_by_address.insert(address.target.clone(), ix);
+            // A SIP address comes before the extension that its user part may be.
+            if address.kind == AddressKind::Sip
+                && let Some(aor) = self.aor_by_name.get(&address.target).copied()
+            {
+                self.detach(aor);
+            }
         }
         if self.unowned_aors == 0 {
             return;
@@ -130,8 +135,9 @@ impl Account {
         }
     }
 
-    fn drop_addresses(&mut self, ix: Ix) {
-        let Some(agent) = self.agents.get_mut(ix) else { return };
+    /// Returns the AoRs that are nobody's for now.
+    fn drop_addresses(&mut self, ix: Ix) -> Vec<Ix> {
+        let Some(agent) = self.agents.get_mut(ix) else { return Vec::new() };
         let aors = std::mem::take(&mut agent.aors);
         let entry = Arc::clone(&agent.entry);
         for address in &entry.addresses {
@@ -139,12 +145,46 @@ impl Account {
                 self.agent_by_address.remove(&address.target);
             }
         }
-        for aor in aors {
-            if let Some(aor) = self.aors.get_mut(aor) {
-                aor.owner = None;
-                self.unowned_aors += 1;
+        for aor in &aors {
+            self.detach(*aor);
+        }
+        aors
+    }
+
+    /// AoRs one agent has lost go to whoever else has a claim to them. One that is nobody's, and that nothing is bound
+    /// to, says nothing.
+    fn rehome(&mut self, released: Vec<Ix>) {
+        for ix in released {
+            let Some(aor) = self.aors.get(ix).filter(|aor| aor.owner.is_none()) else { continue };
+            let (name, empty) = (aor.name.clone(), aor.contacts.is_empty());
+            if let Some(owner) = self.owner_of(&name) {
+                self.attach(ix, owner);
+            } else if empty {
+                self.drop_aor(ix, &name);
             }
         }
+    }
+
+    fn detach(&mut self, ix: Ix) {
+        if let Some(aor) = self.aors.get_mut(ix)
+            && let Some(owner) = aor.owner.take()
+        {
+            self.unowned_aors += 1;
+            if let Some(agent) = self.agents.get_mut(owner) {
+                agent.aors.retain(|held| *held != ix);
+            }
+        }
+    }
+
+    fn drop_aor(&mut self, ix: Ix, name: &str) {
+        if let Some(aor) = self.aors.remove(ix)
+            && !aor.floors.is_empty()
+        {
+            self.early_floors.insert(aor.name, aor.floors);
+        }
+        self.aor_by_name.remove(name);
+        self.unowned_aors = self.unowned_aors.saturating_sub(1);
+        self.dirty.insert(PageKey::aor(ix));
     }
 
     pub(crate) fn attach(&mut self, aor_ix: Ix, owner: Ix) {
@@ -161,30 +201,37 @@ impl Account {
 
     /// The agent who has the AoR as a SIP address, else the one who has its user part as an extension.
     pub(crate) fn owner_of(&self, aor: &str) -> Option<Ix> {
-        let by_user = || self.agent_by_address.get(aor.split_once('@')?.0);
-        self.agent_by_address.get(aor).or_else(by_user).copied()
+        self.agent_by_address.get(aor).copied().or_else(|| self.extension_of(aor))
+    }
+
+    /// The agent who has the AoR's user part as an extension. (What begins with a plus is a telephone number.)
+    pub(crate) fn extension_of(&self, aor: &str) -> Option<Ix> {
+        let user = aor.split_once('@')?.0;
+        self.agent_by_address.get(user).filter(|_| !user.starts_with('+')).copied()
+    }
+
+    fn open_aor(&mut self, name: &str) -> Ix {
+        if let Some(ix) = self.aor_by_name.get(name) {
+            return *ix;
+        }
+        let ix = self.aors.insert(Aor::new(name.to_owned(), None));
+        self.aor_by_name.insert(name.to_owned(), ix);
+        self.unowned_aors += 1;
+        if let Some(owner) = self.owner_of(name) {
+            self.attach(ix, owner);
+        }
+        ix
     }
 
     pub(crate) fn bind(&mut self, name: &str, contact: &Contact) -> Option<Ix> {
-        let ix = match self.aor_by_name.get(name) {
-            Some(ix) => *ix,
-            None => {
-                let ix = self.aors.insert(Aor::new(name.to_owned(), None));
-                self.aor_by_name.insert(name.to_owned(), ix);
-                self.unowned_aors += 1;
-                if let Some(owner) = self.owner_of(name) {
-                    self.attach(ix, owner);
-                }
-                ix
-            }
-        };
+        let ix = self.open_aor(name);
         let aor = self.aors.get_mut(ix)?;
         aor.gone.retain(|gone| gone.source != contact.source || gone.id != contact.id);
         match aor.contact_mut(&contact.source, &contact.id) {
             Some(known) => {
-                let soft = (known.exact, known.soft_stamp);
+                let soft = (known.exact, known.soft_stamp, known.soft_qualified);
                 *known = contact.clone();
-                (known.exact, known.soft_stamp) = soft;
+                (known.exact, known.soft_stamp, known.soft_qualified) = soft;
             }
             None => aor.contacts.push(contact.clone()),
         }
@@ -195,10 +242,11 @@ impl Account {
     }
 
     pub(crate) fn unbind(&mut self, name: &str, source: &SourceId, id: &str, stamp: Stamp, at: Time) -> Option<Ix> {
-        let ix = *self.aor_by_name.get(name)?;
+        let ix = self.open_aor(name);
         let aor = self.aors.get_mut(ix)?;
         aor.contacts.retain(|contact| contact.source != *source || contact.id != id);
-        aor.gone.retain(|gone| gone.source != *source || gone.id != id);
+        let fresh = |gone: &Gone| at.since(gone.at) <= MEMORY_MS && (gone.source != *source || gone.id != id);
+        aor.gone.retain(fresh);
         aor.gone.push(Gone { source: source.clone(), id: id.to_owned(), stamp, at });
         if aor.gone.len() > GONE_MAX {
             aor.gone.remove(0);
@@ -207,11 +255,26 @@ impl Account {
         self.dirty.insert(PageKey::aor(ix));
         // An AoR nobody has and nothing is bound to says nothing.
         if owner.is_none() && aor.contacts.is_empty() {
-            self.aors.remove(ix);
-            self.aor_by_name.remove(name);
-            self.unowned_aors = self.unowned_aors.saturating_sub(1);
+            self.drop_aor(ix, name);
         }
         owner
+    }
+
+    /// Losing the phone is debounced for display and for the rescind; coming back is immediate. Soft, and kept where
+    /// standings are applied, so that a replayed account shows the loss in the end as well.
+    pub(crate) fn watch_grace(&mut self, ix: Ix, standing: &Standing, at: Time) {
+        if !standing.debounced() {
+            self.graces.remove(&ix);
+        } else if !self.graces.contains_key(&ix) {
+            let until = self.grace_until(ix, at);
+            self.graces.insert(ix, until);
+            self.deadlines.arm(until, Deadline::Grace(ix));
+        }
+    }
+
+    /// Until when a phone that is lost at `at` goes on being shown.
+    pub(crate) fn grace_until(&self, ix: Ix, at: Time) -> Time {
+        self.graces.get(&ix).copied().unwrap_or(at.plus_ms(self.settings.unreachable_grace_ms))
     }
 
     /// Arms the AoR's deadline at its earliest lease. A lease that moved on leaves a deadline behind that finds nothing

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::feed::Stamp;
 use crate::id::{AgentId, CallId, OfferId, QueueId, SourceId};
+use crate::offer::Fence;
 use crate::time::Time;
 
 /// Longest an answered call keeps an agent busy without a word from anybody: 4 hours. A lost "ended" frees the agent.
@@ -14,8 +15,6 @@ pub const EXTERNAL_MAX_MS: u64 = 4 * 3600 * 1000;
 pub const LEGS_MAX: usize = 32;
 /// External calls one agent may have at once; a feed that reports more is broken.
 pub const EXTERNAL_CALLS_MAX: usize = 64;
-/// How long the leg of a call may outlive it before it counts as an external call.
-pub const LEG_GRACE_MS: u64 = 5_000;
 /// Ended calls and offers are remembered this long, so that a late step gets a true answer …
 pub const MEMORY_MS: u64 = 10 * 60 * 1000;
 /// … or until an account has this many of them.
@@ -33,6 +32,8 @@ pub enum Direction {
 pub struct AgentCall {
     pub call_id: CallId,
     pub offer_id: OfferId,
+    /// The offer's token; the offer itself may be forgotten before the call ends.
+    pub fence: Fence,
     pub queue_id: Option<QueueId>,
     pub direction: Direction,
     pub peer: Option<String>,

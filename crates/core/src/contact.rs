@@ -45,7 +45,10 @@ pub struct Contact {
     /// As journalled: the lease with a pad on top; none = held without a lease.
     pub expires_at: Option<Time>,
     pub qualify: Qualify,
+    /// Of the last word on the binding.
     pub stamp: Stamp,
+    /// Of the last word on `qualify`: OPTIONS pings and registrations are told of apart.
+    pub qualified: Stamp,
     pub instance: Option<String>,
     pub user_agent: Option<String>,
     /// The exact end of the lease: soft, known only while this process has heard of it.
@@ -54,6 +57,9 @@ pub struct Contact {
     /// Stamp of the last refresh that wrote no record.
     #[serde(skip)]
     pub(crate) soft_stamp: Option<Stamp>,
+    /// Stamp of the last qualify that said nothing new.
+    #[serde(skip)]
+    pub(crate) soft_qualified: Option<Stamp>,
 }
 
 impl Contact {
@@ -74,6 +80,10 @@ impl Contact {
 
     pub(crate) fn last_stamp(&self) -> Stamp {
         self.soft_stamp.map_or(self.stamp, |soft| soft.max(self.stamp))
+    }
+
+    pub(crate) fn last_qualified(&self) -> Stamp {
+        self.soft_qualified.map_or(self.qualified, |soft| soft.max(self.qualified))
     }
 }
 
@@ -119,14 +129,7 @@ impl Aor {
     }
 
     pub(crate) fn floor(&self, source: &SourceId) -> Stamp {
-        self.floors.iter().find(|(of, _)| of == source).map_or(Stamp::ZERO, |(_, stamp)| *stamp)
-    }
-
-    pub(crate) fn raise_floor(&mut self, source: &SourceId, stamp: Stamp) {
-        match self.floors.iter_mut().find(|(of, _)| of == source) {
-            Some((_, floor)) => *floor = (*floor).max(stamp),
-            None => self.floors.push((source.clone(), stamp)),
-        }
+        floor(&self.floors, source)
     }
 
     /// Newest word about this contact, present or gone.
@@ -138,6 +141,17 @@ impl Aor {
 
     pub fn live_until(&self) -> Lease {
         self.contacts.iter().map(Contact::live_until).max().unwrap_or(Lease::None)
+    }
+}
+
+pub(crate) fn floor(floors: &[(SourceId, Stamp)], source: &SourceId) -> Stamp {
+    floors.iter().find(|(of, _)| of == source).map_or(Stamp::ZERO, |(_, stamp)| *stamp)
+}
+
+pub(crate) fn raise_floor(floors: &mut Vec<(SourceId, Stamp)>, source: &SourceId, stamp: Stamp) {
+    match floors.iter_mut().find(|(of, _)| of == source) {
+        Some((_, floor)) => *floor = (*floor).max(stamp),
+        None => floors.push((source.clone(), stamp)),
     }
 }
 

@@ -18,6 +18,8 @@ pub(crate) enum Deadline {
     Contact(Ix),
     /// A lost phone has been shown as there for long enough.
     Grace(Ix),
+    /// Agents on break from this place on may stand differently than they did: a setting turned.
+    Resettle(Ix),
 }
 
 #[derive(Debug, Clone, Default, PartialEq)]

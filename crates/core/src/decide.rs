@@ -12,7 +12,6 @@ mod reserve;
 use crate::account::{Account, Moment, Step};
 use crate::agent::{By, Standing};
 use crate::bucket::{Bucket, Facets};
-use crate::deadline::Deadline;
 use crate::fact::{Change, Fact};
 use crate::fence::{ClauseSet, OfferKind};
 use crate::feed::FeedItem;
@@ -75,12 +74,11 @@ impl Account {
             self.settle(ix, &change, standing, moment.by, &moment);
             step.agents.insert(ix);
         }
-        self.forget(step.now);
         step.facts.push(Fact { change, standing, by });
     }
 
     /// How an agent stands by everything known now.
-    fn standing(&mut self, ix: Ix, now: Time) -> Option<Standing> {
+    fn standing(&self, ix: Ix, now: Time) -> Option<Standing> {
         let agent = self.agents.get(ix)?;
         let subject = self.subject(agent, now);
         let (failing, ready_at) = subject.failing(OfferKind::Queue);
@@ -91,7 +89,7 @@ impl Account {
         let in_call = agent.calls().next().is_some();
         let offering = agent.live_offers().next().is_some();
         let shown_before = agent.standing.reachable;
-        let reachable = self.shown_reachable(ix, exact, shown_before, now);
+        let reachable = exact || shown_before && now < self.grace_until(ix, now);
         let bucket = Bucket::of(Facets {
             external_call,
             in_call,
@@ -103,28 +101,6 @@ impl Account {
             in_queue,
         });
         Some(Standing { bucket, reachable, failing, ready_at })
-    }
-
-    /// Losing the phone is debounced for display and for the rescind; coming back is immediate.
-    fn shown_reachable(&mut self, ix: Ix, exact: bool, shown_before: bool, now: Time) -> bool {
-        if exact {
-            self.graces.remove(&ix);
-            return true;
-        }
-        if !shown_before || self.settings.unreachable_grace_ms == 0 {
-            self.graces.remove(&ix);
-            return false;
-        }
-        let until = match self.graces.get(&ix) {
-            Some(until) => *until,
-            None => {
-                let until = now.plus_ms(self.settings.unreachable_grace_ms);
-                self.graces.insert(ix, until);
-                self.deadlines.arm(until, Deadline::Grace(ix));
-                until
-            }
-        };
-        now < until
     }
 
     fn rescind_if_need_be(&mut self, step: &mut Step, ix: Ix) {

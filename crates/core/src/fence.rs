@@ -86,8 +86,14 @@ impl ClauseSet {
         self.0 |= 1 << clause.index();
     }
 
+    /// In the order of [`Clause::ALL`].
     pub fn iter(self) -> impl Iterator<Item = Clause> {
-        Clause::ALL.into_iter().filter(move |clause| self.contains(*clause))
+        let mut rest = self.0;
+        std::iter::from_fn(move || {
+            let clause = Clause::ALL.get(rest.trailing_zeros() as usize)?;
+            rest &= rest - 1;
+            Some(*clause)
+        })
     }
 }
 
@@ -141,33 +147,37 @@ pub(crate) struct Subject<'a> {
 
 impl Subject<'_> {
     /// Clauses 1 to 8, each with what is known of its since and until.
-    pub fn checks(&self, kind: OfferKind) -> [Check; 10] {
-        let agent = self.agent;
+    pub fn checks(&self, kind: OfferKind) -> Vec<Check> {
+        let mut checks = Vec::with_capacity(Clause::COUNT);
+        self.each(kind, |check| checks.push(check));
+        checks
+    }
+
+    fn each(&self, kind: OfferKind, mut see: impl FnMut(Check)) {
+        let entry = &self.agent.entry;
         let flag = |clause, ok| Check { clause, ok, since: None, until: None };
-        [
-            flag(Clause::IsAgent, agent.entry.is_agent),
-            flag(Clause::Active, agent.entry.active),
-            flag(Clause::Voice, agent.entry.voice),
-            self.status(kind),
-            self.slot(),
-            self.reachable(),
-            self.external(),
-            self.wrap_up(),
-            self.cooldown(),
-            flag(Clause::Pending, true),
-        ]
+        see(flag(Clause::IsAgent, entry.is_agent));
+        see(flag(Clause::Active, entry.active));
+        see(flag(Clause::Voice, entry.voice));
+        see(self.status(kind));
+        see(self.slot());
+        see(self.reachable());
+        see(self.external());
+        see(self.wrap_up());
+        see(self.cooldown());
+        see(flag(Clause::Pending, true));
     }
 
     /// The failing ones of them, and when the last of those is over by itself, if all have an end.
     pub fn failing(&self, kind: OfferKind) -> (ClauseSet, Option<Time>) {
         let mut failing = ClauseSet::EMPTY;
         let mut over = Some(self.now);
-        for check in self.checks(kind) {
+        self.each(kind, |check| {
             if !check.ok {
                 failing.insert(check.clause);
                 over = over.zip(check.until).map(|(a, b)| a.max(b));
             }
-        }
+        });
         (failing, if failing == ClauseSet::EMPTY { None } else { over })
     }
 

@@ -146,9 +146,11 @@ impl AccountId {
 }
 
 impl OfferId {
-    /// The id the engine mints when the router brought none: unique because the token is.
-    pub(crate) fn minted(term: u64, n: u64) -> Self {
-        Self(Arc::from(format!("ofr_{term}_{n}")))
+    /// The id the engine mints when the router brought none: unique because the token is, unless a router took it
+    /// for one of its own; then there is another try.
+    pub(crate) fn minted(term: u64, n: u64, again: u32) -> Self {
+        let again = if again == 0 { String::new() } else { format!("_{again}") };
+        Self(Arc::from(format!("ofr_{term}_{n}{again}")))
     }
 }
 

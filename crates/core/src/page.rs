@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::account::{Account, Tombstone};
-use crate::agent::{AddressKind, Agent, Slot};
+use crate::agent::{Agent, Slot};
 use crate::call::Call;
 use crate::contact::Aor;
 use crate::deadline::Deadline;
-use crate::id::{AccountId, CallId, ReasonId};
+use crate::id::{AccountId, AgentId, CallId, ReasonId};
 use crate::input::{AccountSettings, PauseReason};
 use crate::offer::{Fence, OfferEntry};
 use crate::queue::Queue;
@@ -93,7 +93,7 @@ pub struct Head {
     pub call_count: u64,
     pub settings: AccountSettings,
     pub reasons: BTreeMap<ReasonId, PauseReason>,
-    pub ended_externals: Vec<(Time, CallId)>,
+    pub ended_externals: Vec<(Time, AgentId, CallId)>,
     pub tombstones: Vec<Tombstone>,
     pub tombstone_floor: u64,
 }
@@ -192,8 +192,8 @@ impl Account {
         account.call_count = head.call_count;
         account.settings = head.settings;
         account.reasons = head.reasons;
-        for (_, id) in &head.ended_externals {
-            *account.ended_external_ids.entry(id.clone()).or_default() += 1;
+        for (_, agent, call) in &head.ended_externals {
+            *account.ended_external_ids.entry((call.clone(), agent.clone())).or_default() += 1;
         }
         account.ended_externals = head.ended_externals.into();
         account.tombstones = head.tombstones.into();
@@ -234,7 +234,7 @@ impl Account {
         for (ix, agent) in self.agents.iter() {
             self.agent_by_id.insert(agent.id.clone(), ix);
             self.counts.enter(agent.standing.bucket);
-            for address in agent.entry.addresses.iter().filter(|address| address.kind != AddressKind::Tel) {
+            for address in &agent.entry.addresses {
                 self.agent_by_address.insert(address.target.clone(), ix);
             }
             for membership in &agent.memberships {
@@ -243,6 +243,11 @@ impl Account {
                 }
             }
             arm_agent(&mut self.deadlines, ix, agent);
+            // When a grace under way began is not known any more: it ends with the first tick.
+            if agent.standing.debounced() {
+                self.graces.insert(ix, Time::ZERO);
+                self.deadlines.arm(Time::ZERO, Deadline::Grace(ix));
+            }
         }
         let aors: Vec<(Ix, String)> = self.aors.iter().map(|(ix, aor)| (ix, aor.name.clone())).collect();
         self.unowned_aors = aors.len();
@@ -253,6 +258,8 @@ impl Account {
             self.aor_by_name.insert(name, ix);
             self.arm_contacts(ix);
         }
+        // A setting may have turned just before the stop.
+        self.deadlines.arm(Time::ZERO, Deadline::Resettle(Ix(0)));
         let mut ended: Vec<(Time, u64, crate::id::OfferId)> = Vec::new();
         for (id, entry) in &self.offers {
             match &entry.ended {

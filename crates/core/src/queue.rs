@@ -13,6 +13,9 @@ use crate::time::Time;
 /// Most queues one agent may be in; bounds what a change of that agent costs.
 pub const MEMBERSHIPS_MAX: usize = 256;
 
+/// Queues of one account.
+pub const QUEUES_MAX: usize = 10_000;
+
 /// How the next agent is chosen within a tier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -225,7 +225,7 @@ impl Account {
     async fn send(&self, input: Input, by: By) -> Result<oneshot::Receiver<Answer>, Error> {
         let kind = Kind::of(&input);
         if kind == Kind::New && self.shared.disk_low.load(std::sync::atomic::Ordering::Relaxed) {
-            let free_bytes = crate::engine::FREE_BYTES_MIN;
+            let free_bytes = self.shared.meters.free_bytes.load(std::sync::atomic::Ordering::Relaxed);
             return Err(Error::DiskFull { free_bytes });
         }
         let pool = match kind {

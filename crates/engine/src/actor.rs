@@ -29,6 +29,9 @@ pub(crate) enum Msg {
     Snapshot,
     /// The snapshot found no room: these pages are still to be written.
     SnapshotFailed { pages: Vec<PageId> },
+    /// Panics, as a bug would.
+    #[cfg(test)]
+    Fail,
     /// AoRs that have contacts from this source.
     AorsOf { source: SourceId, reply: oneshot::Sender<Vec<String>> },
 }
@@ -83,6 +86,8 @@ impl Actor for AccountActor {
             Msg::ShowRows { ready } => self.show_rows(owned, ready),
             Msg::Snapshot => self.snapshot(owned)?,
             Msg::SnapshotFailed { pages } => owned.account.mark_dirty(pages.into_iter().filter_map(codec::page_key)),
+            #[cfg(test)]
+            Msg::Fail => panic!("a failure made for a test"),
             Msg::AorsOf { source, reply } => drop(reply.send(owned.account.aors_of(&source))),
         }
         if self.queued.fetch_sub(1, Ordering::AcqRel) == 1 || owned.gathered.len() >= GATHER_MAX {

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use ringfence_store::{CommitError, Store, Verdict, Write};
 
@@ -13,6 +14,8 @@ use crate::error::Error;
 use crate::gate::{Push, SnapshotWrite, Step};
 use crate::shared::Shared;
 
+/// Between two looks at a disk that is full.
+const FULL_DISK_PAUSE: Duration = Duration::from_millis(500);
 /// Accounts asked at a time.
 const SNAPSHOTS_AT_ONCE: usize = 4;
 
@@ -78,7 +81,7 @@ impl Committer {
         }
         let mut verdicts = Vec::new();
         if !writes.is_empty() {
-            verdicts = self.store.commit(&writes).unwrap_or_else(|error| give_up(&error.to_string()));
+            verdicts = self.commit(&writes);
             add(&self.shared.meters.commits, 1);
         }
         let mut verdicts = verdicts.into_iter();
@@ -104,6 +107,28 @@ impl Committer {
             }
         }
         stop
+    }
+
+    /// A disk that is full, ballast and all, is waited for: nothing is acknowledged meanwhile, and nothing is lost.
+    fn commit(&mut self, writes: &[Write]) -> Vec<Verdict> {
+        let mut waited = false;
+        loop {
+            match self.store.commit(writes) {
+                Ok(verdicts) => {
+                    if waited {
+                        tracing::warn!("the data disk has room again; the journal goes on");
+                    }
+                    return verdicts;
+                }
+                Err(CommitError::Full) => {
+                    if !std::mem::replace(&mut waited, true) {
+                        tracing::error!("the data disk is full and the ballast is used up; the journal waits for room");
+                    }
+                    std::thread::sleep(FULL_DISK_PAUSE);
+                }
+                Err(CommitError::Fatal(why)) => give_up(&why),
+            }
+        }
     }
 
     /// Somebody else owns the account: its actor stops, and whoever waits is told.

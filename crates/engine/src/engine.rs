@@ -27,7 +27,7 @@ use crate::timer::{self, Timer};
 use crate::warden::Warden;
 
 /// Below this much free space nothing new is granted or configured; answers, releases and expiry go on.
-pub(crate) const FREE_BYTES_MIN: u64 = 64 * 1024 * 1024;
+const FREE_BYTES_MIN: u64 = 64 * 1024 * 1024;
 /// How long a shutdown waits for each account's mailbox to run empty.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -122,6 +122,11 @@ impl Engine {
             }
             tokio::spawn(load_all(Arc::clone(shared)));
         }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     /// A handle on an account. The account comes to be with its first message.

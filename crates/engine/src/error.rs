@@ -21,7 +21,7 @@ pub enum Error {
     #[error("the account has moved to another owner")]
     Moved,
     /// Too little disk is left for anything new; answers, releases and reads go on.
-    #[error("less than {free_bytes} bytes are left on the data disk; new offers and configuration wait until there is room")]
+    #[error("only {free_bytes} bytes are left on the data disk; new offers and configuration wait until there is room")]
     DiskFull { free_bytes: u64 },
     /// The engine has been shut down.
     #[error("the engine is shut down")]

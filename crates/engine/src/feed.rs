@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ringfence_core::agent::By;
 use ringfence_core::feed::{Event, FeedItem, Snapshot};
-use ringfence_core::input::FEED_ITEMS_MAX;
+use ringfence_core::input::{FEED_ITEMS_MAX, Fed};
 use ringfence_core::{AccountId, SourceId};
 
 use crate::account::Account;
@@ -17,6 +17,8 @@ use crate::source::Admitted;
 pub struct FeedReport {
     pub accepted: u32,
     pub duplicates: u32,
+    /// About agents or AoRs nobody has, beyond what is kept.
+    pub unknown: u32,
     /// Index within the batch, and the code.
     pub refused: Vec<(usize, &'static str)>,
     /// The source should send a snapshot.
@@ -54,9 +56,10 @@ pub(crate) async fn events(
         }
     }
     match apply(shared, account, admission.items).await {
-        Ok((applied, unknown)) => {
-            report.accepted += applied;
-            report.duplicates += unknown;
+        Ok(fed) => {
+            report.accepted += fed.applied;
+            report.duplicates += fed.stale;
+            report.unknown += fed.unknown;
         }
         Err(error) => {
             for (source, seq) in admission.firsts {
@@ -83,9 +86,10 @@ pub(crate) async fn snapshot(
         return Ok(FeedReport { refused: vec![(0, "old_epoch")], ..FeedReport::default() });
     };
     match apply(shared, account, items).await {
-        Ok((accepted, duplicates)) => Ok(FeedReport {
-            accepted,
-            duplicates,
+        Ok(fed) => Ok(FeedReport {
+            accepted: fed.applied,
+            duplicates: fed.stale,
+            unknown: fed.unknown,
             refused: Vec::new(),
             snapshot_wanted: shared.sources.snapshot_wanted(account, endpoint),
         }),
@@ -98,10 +102,10 @@ pub(crate) async fn snapshot(
 
 /// Applies the items in order, each input small enough for one record. All inputs are on their way before the first is
 /// waited for, so that they share commits.
-async fn apply(shared: &Arc<Shared>, account: &AccountId, items: Vec<FeedItem>) -> Result<(u32, u32), Error> {
+async fn apply(shared: &Arc<Shared>, account: &AccountId, items: Vec<FeedItem>) -> Result<Fed, Error> {
     let account = Account::new(Arc::clone(shared), shared.cell(account));
     let mut items = items.into_iter().peekable();
-    let (mut applied, mut stale) = (0, 0);
+    let mut all = Fed::default();
     // As many inputs at a time as leave the account's permits to others.
     while items.peek().is_some() {
         let mut pending = Vec::new();
@@ -111,11 +115,12 @@ async fn apply(shared: &Arc<Shared>, account: &AccountId, items: Vec<FeedItem>) 
         }
         for answer in pending {
             let fed = answer.await?.fed;
-            applied += fed.applied;
-            stale += fed.stale + fed.unknown;
+            all.applied += fed.applied;
+            all.stale += fed.stale;
+            all.unknown += fed.unknown;
         }
     }
-    Ok((applied, stale))
+    Ok(all)
 }
 
 /// Inputs of one batch under way at once.

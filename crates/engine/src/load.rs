@@ -65,6 +65,10 @@ async fn spawn(
             mailbox.send(Msg::Do { input: Input::Rearm, by: By::SYSTEM, waiting: None });
         }
     }
+    if first_load && shared.new_epoch {
+        // The new epoch is on disk before anybody is told of it, so that the old one never comes back.
+        mailbox.send(Msg::Snapshot);
+    }
     // Deadlines may have passed while nobody looked.
     mailbox.send(Msg::Tick);
     *cell.owner.write() = Owner::Ready(mailbox.clone());
@@ -160,4 +164,123 @@ pub(crate) fn failed(shared: &Arc<Shared>, actor: ractor::ActorId, why: &str) {
         // Whoever needs it next tries again, and hears why it does not work.
         drop(ready(&shared, &cell).await);
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU32;
+
+    use ringfence_core::input::{AgentEvent, EventInput};
+    use ringfence_core::row::View;
+    use ringfence_core::{AccountId, AgentId};
+
+    use super::*;
+    use crate::{CatchUp, Cursor, Durability, Engine, Options, Released};
+
+    struct TempDir(std::path::PathBuf);
+
+    impl TempDir {
+        fn new() -> Self {
+            static COUNT: AtomicU32 = AtomicU32::new(0);
+            let n = COUNT.fetch_add(1, Ordering::Relaxed);
+            let path = std::env::temp_dir().join(format!("ringfence-load-{}-{n}", std::process::id()));
+            std::fs::create_dir_all(&path).expect("a temporary directory");
+            Self(path)
+        }
+    }
+
+    impl Drop for TempDir {
+        fn drop(&mut self) {
+            _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn account(engine: &Engine, id: &str) -> crate::Account {
+        engine.account(&AccountId::parse(id).expect("an id"))
+    }
+
+    async fn available(account: &crate::Account, agent: &str) {
+        let agent = AgentId::parse(agent).expect("an id");
+        account.put_agent(By::SYSTEM, agent.clone(), Default::default()).await.expect("an agent");
+        let input =
+            EventInput { agent, event: AgentEvent::Available, queues: None, create: false, expected_seq: None };
+        account.event(By::SYSTEM, input).await.expect("available");
+    }
+
+    /// Makes the account's actor fail, and waits until another one answers in its place.
+    async fn fail(engine: &Engine, id: &str) -> Result<(), Error> {
+        let cell = engine.shared().cell(&AccountId::parse(id).expect("an id"));
+        let before = ready(engine.shared(), &cell).await?;
+        before.send(Msg::Fail);
+        loop {
+            let now = ready(engine.shared(), &cell).await?;
+            if now.actor().get_id() != before.actor().get_id() {
+                return Ok(());
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn delta_agents(released: &Released, cursor: Cursor) -> Vec<String> {
+        match released.catch_up(&View::Account, Some(cursor)) {
+            CatchUp::Delta(delta) => delta.agents.iter().map(|changed| changed.row.agent_id.to_string()).collect(),
+            CatchUp::Live | CatchUp::Passed { .. } => Vec::new(),
+            CatchUp::Snapshot(_) => vec!["a snapshot".to_owned()],
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn an_account_that_fails_comes_back_from_its_journal_and_others_see_nothing() {
+        let dir = TempDir::new();
+        let engine = Engine::open(Options::durable(&dir.0, Durability::Sync)).await.expect("an engine");
+        let (acme, other) = (account(&engine, "acme"), account(&engine, "other"));
+        available(&acme, "a1").await;
+        available(&other, "b1").await;
+        let before = acme.roster().await.expect("a roster");
+        let elsewhere = other.roster().await.expect("a roster");
+        let other_actor = ready(engine.shared(), &engine.shared().cell(other.id())).await.expect("an actor");
+        fail(&engine, "acme").await.expect("a restart");
+        assert_eq!(acme.roster().await.expect("the roster again"), before);
+        available(&acme, "a2").await;
+        let cursor = Cursor { epoch: before.epoch, seq: before.seq };
+        let released = acme.released().await.expect("rows");
+        assert_eq!(delta_agents(&released, cursor), ["a2"], "a reader goes on where it was");
+        assert_eq!(other.roster().await.expect("the other roster"), elsewhere);
+        let same = ready(engine.shared(), &engine.shared().cell(other.id())).await.expect("an actor");
+        assert_eq!(same.actor().get_id(), other_actor.actor().get_id(), "the other account went on");
+        assert_eq!(engine.counters().restarts, 1);
+        engine.shutdown().await.expect("a shutdown");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn an_account_that_fails_again_and_again_is_quarantined_and_the_node_serves_on() {
+        let dir = TempDir::new();
+        let engine = Engine::open(Options::durable(&dir.0, Durability::Sync)).await.expect("an engine");
+        available(&account(&engine, "acme"), "a1").await;
+        let mut failures = 0;
+        while fail(&engine, "acme").await.is_ok() {
+            failures += 1;
+            assert!(failures < 10, "never quarantined");
+        }
+        assert_eq!(failures, 5, "five restarts in ten seconds, not six");
+        let answer = account(&engine, "acme").roster().await;
+        assert!(matches!(answer, Err(Error::Quarantined { .. })), "{answer:?}");
+        available(&account(&engine, "other"), "b1").await;
+        engine.shutdown().await.expect("a shutdown");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn in_memory_a_failed_account_begins_anew_under_a_new_epoch_and_its_tokens_go_on() {
+        let engine = Engine::open(Options::memory()).await.expect("an engine");
+        let acme = account(&engine, "acme");
+        available(&acme, "a1").await;
+        let before = acme.roster().await.expect("a roster");
+        engine.shared().cell(acme.id()).grants.store(41, Ordering::Release);
+        fail(&engine, "acme").await.expect("a restart");
+        let after = acme.roster().await.expect("a roster");
+        assert!(after.epoch > before.epoch);
+        assert!(after.agents.is_empty());
+        assert_eq!(engine.shared().cell(acme.id()).grants.load(Ordering::Acquire), 41);
+        engine.shutdown().await.expect("a shutdown");
+    }
 }

@@ -223,6 +223,11 @@ impl Released {
 
     /// A record is durable (or needs not be): its rows may be seen from here on.
     pub(crate) fn release(&self, seq: u64, at: Time, changes: Option<RowChanges>) {
+        if changes.is_none() && !self.is_active() {
+            // Nobody has ever read: there are no rows to swap and nobody to wake.
+            self.head.fetch_max(seq, Ordering::AcqRel);
+            return;
+        }
         {
             let mut rows = self.rows.lock();
             if let Some(changes) = changes {

@@ -104,7 +104,12 @@ impl Streams {
         self.hub.read_counters()
     }
 
-    fn enroll(&self, app: &Arc<App>, principal: Principal, bell: &Arc<Bell>) -> Result<Enrolled, NotEnrolled> {
+    fn enroll(
+        &self,
+        app: &Arc<App>,
+        principal: Principal,
+        bell: &Arc<Bell>,
+    ) -> Result<Enrolled, NotEnrolled> {
         self.roll.watch_keys(app);
         self.roll.enroll(principal, bell)
     }
@@ -146,7 +151,11 @@ pub(crate) async fn upgrade(app: Arc<App>, peer: SocketAddr, request: Request) -
     }
 }
 
-async fn open_events(mut stream: EventStream, events: Events, hello: frame::Frame) -> Result<Response<Body>, Problem> {
+async fn open_events(
+    mut stream: EventStream,
+    events: Events,
+    hello: frame::Frame,
+) -> Result<Response<Body>, Problem> {
     let Events { view, class, since } = events;
     let begun = stream.session.subscribe(view, class, since.map(command::cursor)).await;
     let begun = begun.map_err(|why| match why {

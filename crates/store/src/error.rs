@@ -49,7 +49,7 @@ pub enum OpenError {
     )]
     Format { path: PathBuf, found: i64, known: i64 },
     #[error(
-        "{} is damaged: {damage}; copy the directory aside, then run `ringfence journal salvage`, or restore a backup",
+        "{} is damaged: {damage}; copy the directory aside, see `ringfence journal verify`, and restore a backup",
         path.display()
     )]
     Damaged { path: PathBuf, damage: Damage },
@@ -107,7 +107,7 @@ impl ReadError {
 pub enum LoadError {
     /// This account is not to be served; the others are unharmed.
     #[error(
-        "the account is damaged: {what} in {place}; the others serve, `ringfence journal salvage` brings back what can be had"
+        "the account is damaged: {what} in {place}; the others serve; `ringfence journal verify` tells how far it goes"
     )]
     Damaged { what: String, place: String },
     #[error(transparent)]

@@ -49,11 +49,11 @@ impl Account {
     }
 
     fn call_up(&mut self, step: &mut Step, ix: Ix, call: CallEvent, source: &SourceId, stamp: Stamp) -> bool {
+        let Some(agent) = self.agents.get(ix) else { return false };
         // `ended` absorbs: a start that comes after its end is late, whatever its stamp.
-        if self.ended_external_ids.contains_key(&call.call_id) {
+        if self.ended_external_ids.contains_key(&(call.call_id.clone(), agent.id.clone())) {
             return false;
         }
-        let Some(agent) = self.agents.get(ix) else { return false };
         if agent.external.iter().any(|known| known.call_id == call.call_id) {
             return false;
         }
@@ -87,7 +87,7 @@ impl Account {
         let Some(agent) = self.agents.get(ix) else { return false };
         let external = agent.external.iter().any(|known| known.call_id == call.call_id);
         let own = self.own_leg(ix, call).is_some();
-        if own || (!external && self.ended_external_ids.contains_key(&call.call_id)) {
+        if own || (!external && self.ended_external_ids.contains_key(&(call.call_id.clone(), agent.id.clone()))) {
             return false;
         }
         // An end of a call nobody has heard of is kept as well: its start may be on the way.

@@ -2,7 +2,7 @@
 //! nothing that newer words have settled.
 
 use crate::account::{Account, Step};
-use crate::contact::{CONTACTS_MAX, Contact, UNOWNED_AORS_MAX, canonical_aor, padded};
+use crate::contact::{CONTACTS_MAX, Contact, UNOWNED_AORS_MAX, canonical_aor, floor, padded, raise_floor};
 use crate::fact::Change;
 use crate::feed::{FeedItem, FeedWhat, Qualify, SeenContact, Stamp};
 use crate::id::{AgentId, SourceId};
@@ -55,19 +55,22 @@ impl Account {
         if self.aor_by_name.contains_key(&aor) {
             return Some(aor);
         }
-        let room = match self.owner_of(&aor).and_then(|owner| self.agents.get(owner)) {
+        self.has_room(&aor).then_some(aor)
+    }
+
+    fn has_room(&self, aor: &str) -> bool {
+        match self.owner_of(aor).and_then(|owner| self.agents.get(owner)) {
             Some(agent) => agent.aors.len() < AORS_PER_AGENT_MAX,
             None => self.unowned_aors < UNOWNED_AORS_MAX,
-        };
-        room.then_some(aor)
+        }
     }
 
     /// The whole contact set of an AoR at a source. Returns whether it said anything new.
     fn bindings(&mut self, step: &mut Step, aor: &str, contacts: Vec<SeenContact>, set: &Set<'_>) -> bool {
-        let known = self.aor_by_name.get(aor).and_then(|ix| self.aors.get(*ix));
-        if known.is_some_and(|known| set.stamp < known.floor(set.source)) {
+        if set.stamp < self.floor(aor, set.source) {
             return false;
         }
+        let known = self.aor_by_name.get(aor).and_then(|ix| self.aors.get(*ix));
         let mut news = false;
         let left_out: Vec<Contact> = known
             .into_iter()
@@ -81,7 +84,7 @@ impl Account {
         }
         for contact in left_out {
             news = true;
-            match set.hold.filter(|_| contact.stamp.epoch < set.stamp.epoch) {
+            match set.hold.filter(|_| contact.last_stamp().epoch < set.stamp.epoch) {
                 Some(until) => self.hold_until(aor, &contact, until),
                 None => self.emit(step, Change::Unbound {
                     aor: aor.to_owned(),
@@ -91,10 +94,27 @@ impl Account {
                 }),
             }
         }
-        if let Some(known) = self.aor_by_name.get(aor).and_then(|ix| self.aors.get_mut(*ix)) {
-            known.raise_floor(set.source, set.stamp);
-        }
+        self.raise_floor(aor, set.source, set.stamp);
         news
+    }
+
+    /// Stamp of the newest whole set: what is older says nothing any more.
+    fn floor(&self, aor: &str, source: &SourceId) -> Stamp {
+        let early = self.early_floors.get(aor).map_or(Stamp::ZERO, |floors| floor(floors, source));
+        let known = self.aor_by_name.get(aor).and_then(|ix| self.aors.get(*ix));
+        known.map_or(early, |known| known.floor(source).max(early))
+    }
+
+    fn raise_floor(&mut self, aor: &str, source: &SourceId, stamp: Stamp) {
+        match self.aor_by_name.get(aor).and_then(|ix| self.aors.get_mut(*ix)) {
+            Some(known) => raise_floor(&mut known.floors, source, stamp),
+            None => {
+                if self.early_floors.len() >= UNOWNED_AORS_MAX {
+                    self.early_floors.clear();
+                }
+                raise_floor(self.early_floors.entry(aor.to_owned()).or_default(), source, stamp);
+            }
+        }
     }
 
     fn contact_seen(&mut self, step: &mut Step, aor: &str, seen: SeenContact, set: &Set<'_>) -> bool {
@@ -110,7 +130,11 @@ impl Account {
                 None => false,
             };
         }
-        let qualify = seen.qualify.or(contact.map(|contact| contact.qualify)).unwrap_or_default();
+        let (qualify, qualified) = match (contact, seen.qualify) {
+            (Some(known), Some(qualify)) if set.stamp > known.last_qualified() => (qualify, set.stamp),
+            (Some(known), Some(_) | None) => (known.qualify, known.last_qualified()),
+            (None, said) => (said.unwrap_or_default(), set.stamp),
+        };
         let covered = contact.is_some_and(|contact| {
             let within = match (seen.lease, contact.expires_at) {
                 (Some(lease), Some(stored)) => lease <= stored,
@@ -120,7 +144,13 @@ impl Account {
             within && contact.uri == seen.uri && contact.qualify == qualify
         });
         let (lease, id, stamp, source) = (seen.lease, seen.id.clone(), set.stamp, set.source.clone());
-        let overlay = move |account: &mut Self, aor: &str| account.lay_over(aor, &source, &id, lease, stamp);
+        let overlay = move |account: &mut Self, aor: &str| {
+            account.lay_over(aor, &source, &id, |contact| {
+                contact.exact = lease;
+                contact.soft_stamp = Some(stamp);
+                contact.soft_qualified = Some(qualified);
+            });
+        };
         if covered {
             // A refresh that the stored expiry covers writes no record.
             overlay(self, aor);
@@ -133,10 +163,12 @@ impl Account {
             expires_at: padded(seen.lease, step.now),
             qualify,
             stamp: set.stamp,
+            qualified,
             instance: seen.instance,
             user_agent: seen.user_agent,
             exact: None,
             soft_stamp: None,
+            soft_qualified: None,
         };
         let name = aor.to_owned();
         let change = Change::Bound { aor: aor.to_owned(), contact: Box::new(contact) };
@@ -144,12 +176,11 @@ impl Account {
         true
     }
 
-    /// Soft state: the exact end of a lease, and the stamp of who said so.
-    fn lay_over(&mut self, aor: &str, source: &SourceId, id: &str, lease: Option<Time>, stamp: Stamp) {
+    /// Soft state: the exact end of a lease, and the stamps of who said so.
+    fn lay_over(&mut self, aor: &str, source: &SourceId, id: &str, write: impl FnOnce(&mut Contact)) {
         let Some(ix) = self.aor_by_name.get(aor).copied() else { return };
         if let Some(contact) = self.aors.get_mut(ix).and_then(|known| known.contact_mut(source, id)) {
-            contact.exact = lease;
-            contact.soft_stamp = Some(stamp);
+            write(contact);
         }
         self.arm_contacts(ix);
     }
@@ -157,13 +188,15 @@ impl Account {
     /// A contact nobody has confirmed since its registrar began anew: held for a while, then gone.
     fn hold_until(&mut self, aor: &str, contact: &Contact, until: Time) {
         let lease = contact.exact.or(contact.expires_at).map_or(until, |lease| lease.min(until));
-        self.lay_over(aor, &contact.source, &contact.id, Some(lease), contact.last_stamp());
+        self.lay_over(aor, &contact.source, &contact.id, |contact| contact.exact = Some(lease));
     }
 
     fn contact_gone(&mut self, step: &mut Step, aor: &str, source: &SourceId, id: &str, stamp: Stamp) -> bool {
         let known = self.aor_by_name.get(aor).and_then(|ix| self.aors.get(*ix));
-        let Some(known) = known else { return false };
-        if stamp <= known.stamp_of(source, id) || stamp < known.floor(source) {
+        // Also of a contact nobody has heard of: its registration may be on the way.
+        let heard = known.map_or(Stamp::ZERO, |known| known.stamp_of(source, id));
+        let nobodys = known.is_none() && (self.owner_of(aor).is_none() || !self.has_room(aor));
+        if nobodys || stamp <= heard || stamp < self.floor(aor, source) {
             return false;
         }
         self.emit(step, Change::Unbound { aor: aor.to_owned(), source: source.clone(), id: id.to_owned(), stamp });
@@ -181,12 +214,14 @@ impl Account {
     ) -> bool {
         let known = self.aor_by_name.get(aor).and_then(|ix| self.aors.get(*ix));
         let Some(contact) = known.and_then(|known| known.contact(source, id)) else { return false };
-        if stamp <= contact.last_stamp() {
+        if stamp <= contact.last_qualified() {
             return false;
         }
         if contact.qualify != qualify {
-            let contact = Contact { qualify, stamp, ..contact.clone() };
+            let contact = Contact { qualify, qualified: stamp, ..contact.clone() };
             self.emit(step, Change::Bound { aor: aor.to_owned(), contact: Box::new(contact) });
+        } else {
+            self.lay_over(aor, source, id, |contact| contact.soft_qualified = Some(stamp));
         }
         true
     }

@@ -1,13 +1,18 @@
 //! What administrators say: agents, queues, reasons, settings.
 
 use crate::account::{Account, Step};
-use crate::agent::{AddressKind, AgentEntry, CAPACITY_MAX};
+use crate::agent::{Address, AddressKind, Agent, AgentEntry, CAPACITY_MAX};
+use crate::bucket::Intent;
+use crate::deadline::Deadline;
 use crate::fact::Change;
+use crate::fence::Clause;
+use crate::fence::OfferKind;
 use crate::id::{AgentId, QueueId, ReasonId};
 use crate::input::{AGENTS_PER_RECORD, AccountSettings, PauseReason, Reply};
 use crate::offer::Cause;
-use crate::queue::QueueSettings;
+use crate::queue::{QUEUES_MAX, QueueSettings};
 use crate::refusal::Refusal;
+use crate::slab::Ix;
 
 /// Longest debounce of a lost phone (model.md §5).
 const GRACE_MS_MAX: u64 = 30_000;
@@ -16,9 +21,7 @@ const ADDRESSES_MAX: usize = 16;
 /// Tags of one agent.
 const TAGS_MAX: usize = 64;
 /// Agents of one account.
-const AGENTS_MAX: usize = 1_000_000;
-/// Queues of one account.
-const QUEUES_MAX: usize = 10_000;
+pub(super) const AGENTS_MAX: usize = 1_000_000;
 /// Pause reasons of one account.
 const REASONS_MAX: usize = 1_000;
 
@@ -31,19 +34,33 @@ impl Account {
             let turned = self.settings.paused_inbound != settings.paused_inbound;
             self.emit(step, Change::Settings(settings));
             if turned {
-                self.settle_paused(step);
+                self.resettle(step, Ix(0));
             }
         }
         Ok(Reply::Done { changed: step.changed() })
     }
 
-    /// Agents on break stand differently under another `paused_inbound`. Those one record has no room for are settled
-    /// when they are next touched; the fence does not wait for that, it asks the setting itself.
-    fn settle_paused(&mut self, step: &mut Step) {
-        let paused = self.agents.iter().filter(|(_, agent)| agent.status.intent() == crate::bucket::Intent::OnBreak);
-        let ids: Vec<AgentId> = paused.take(AGENTS_PER_RECORD).map(|(_, agent)| agent.id.clone()).collect();
-        for agent in ids {
-            self.emit(step, Change::Settled { agent });
+    /// Agents on break stand differently under another `paused_inbound`: those from this place on, as many as one record
+    /// has room for. The rest follow as an input of their own; the fence itself asks the setting and does not wait.
+    pub(crate) fn resettle(&mut self, step: &mut Step, from: Ix) {
+        let now = step.now;
+        let differs = |agent: &Agent| {
+            let (failing, ready_at) = self.subject(agent, now).failing(OfferKind::Queue);
+            let stands = agent.standing.failing == failing && agent.standing.ready_at == ready_at;
+            // A direct offer may have to go although nothing turned for a queue's.
+            !stands || agent.live_offers().next().is_some()
+        };
+        let room = AGENTS_PER_RECORD.saturating_sub(step.agents.len());
+        let on_break = |agent: &Agent| agent.status.intent() == Intent::OnBreak;
+        let turned = self.agents.iter().filter(|(ix, agent)| *ix >= from && on_break(agent) && differs(agent));
+        let turned: Vec<(Ix, AgentId)> =
+            turned.take(room + 1).map(|(ix, agent)| (ix, agent.id.clone())).collect();
+        for (n, (ix, agent)) in turned.into_iter().enumerate() {
+            if n == room {
+                self.deadlines.arm(now, Deadline::Resettle(ix));
+            } else {
+                self.emit(step, Change::Settled { agent });
+            }
         }
     }
 
@@ -59,7 +76,9 @@ impl Account {
             return Err(Refusal::Limit { what: "agents of one account", limit: AGENTS_MAX });
         }
         if known.is_none_or(|agent| *agent.entry != entry) {
+            let neighbours = self.aor_neighbours(&id, &entry.addresses);
             self.emit(step, Change::AgentPut { agent: id.clone(), entry: entry.into() });
+            self.settle_phones(step, neighbours);
         }
         let changed = step.changed();
         super::consequences(self, step);
@@ -101,8 +120,38 @@ impl Account {
         for offer in offers {
             self.rescind(step, &offer, Cause::Removed);
         }
+        let neighbours = self.aor_neighbours(id, &[]);
         self.emit(step, Change::AgentRemoved { agent: id.clone() });
+        self.settle_phones(step, neighbours);
         Ok(Reply::Done { changed: true })
+    }
+
+    /// Agents who lose or gain an AoR when this one's addresses become these: those with its user part as extension.
+    fn aor_neighbours(&self, id: &AgentId, addresses: &[Address]) -> Vec<AgentId> {
+        let own = self.agent_by_id.get(id).copied();
+        let held = own.and_then(|ix| self.agents.get(ix)).into_iter().flat_map(|agent| &agent.aors);
+        let held = held.filter_map(|aor| Some(self.aors.get(*aor)?.name.as_str()));
+        let claimed = addresses.iter().filter(|a| a.kind == AddressKind::Sip).map(|a| a.target.as_str());
+        let mut others: Vec<AgentId> = held
+            .chain(claimed)
+            .filter_map(|aor| self.extension_of(aor))
+            .filter(|ix| Some(*ix) != own)
+            .filter_map(|ix| Some(self.agents.get(ix)?.id.clone()))
+            .collect();
+        others.sort();
+        others.dedup();
+        others
+    }
+
+    fn settle_phones(&mut self, step: &mut Step, agents: Vec<AgentId>) {
+        for agent in agents {
+            let turned = self.agent(&agent).is_some_and(|agent| {
+                agent.standing.failing.contains(Clause::Reachable) == self.live_until(agent).live(step.now)
+            });
+            if turned {
+                self.emit(step, Change::Settled { agent });
+            }
+        }
     }
 
     pub(crate) fn decide_put_queue(
@@ -132,6 +181,13 @@ impl Account {
         }
         let members: Vec<AgentId> =
             queue.members.iter().filter_map(|ix| Some(self.agents.get(*ix)?.id.clone())).collect();
+        let ringing = self.offers.values().filter(|e| e.ended.is_none() && e.offer.queue_id.as_ref() == Some(id));
+        let mut offers: Vec<_> = ringing.map(|entry| (entry.offer.fence, entry.offer.offer_id.clone())).collect();
+        // Order of a hash map must not show.
+        offers.sort();
+        for (_, offer) in offers {
+            self.rescind(step, &offer, Cause::Removed);
+        }
         for agent in members {
             self.emit(step, Change::Left { agent, queue: id.clone() });
         }

@@ -22,16 +22,19 @@ pub(crate) fn due(account: &mut Account, step: &mut Step) -> bool {
             Deadline::External(ix) => account.externals_lost(step, ix),
             Deadline::Contact(ix) => account.contacts_over(step, ix),
             Deadline::Grace(ix) => account.grace_over(step, ix),
+            Deadline::Resettle(from) => account.resettle(step, from),
         }
     }
     account.deadlines.next().is_some_and(|at| at <= step.now)
 }
 
 impl Account {
-    fn lease_over(&mut self, step: &mut Step, id: &OfferId) {
+    pub(crate) fn lease_over(&mut self, step: &mut Step, id: &OfferId) {
         let live = self.offers.get(id).filter(|entry| entry.ended.is_none());
         if live.is_some_and(|entry| entry.offer.expires_at <= step.now) {
+            let wished = std::mem::replace(&mut step.system, true);
             self.miss(step, id, true);
+            step.system = wished;
         }
     }
 
@@ -44,16 +47,24 @@ impl Account {
         let limit = settings.map_or(0, |settings| settings.max_no_answer);
         // A direct offer that is missed counts for nothing (model.md §3).
         let counted = u32::from(entry.offer.queue_id.is_some());
-        let misses = self.agent(&agent_id).map_or(0, |agent| agent.misses.saturating_add(counted));
+        let agent = self.agent(&agent_id);
+        let misses = agent.map_or(0, |agent| agent.misses.saturating_add(counted));
+        let running = agent.and_then(|agent| agent.cooldown_until).filter(|until| *until > step.now);
+        let asked = (cooldown > 0).then(|| step.now.plus_sec(cooldown));
         self.emit(step, Change::OfferEnded {
             offer: id.clone(),
             outcome: Outcome::NoAnswer,
             lease_over,
             misses,
-            cooldown_until: (cooldown > 0).then(|| step.now.plus_sec(cooldown)),
+            cooldown_until: running.max(asked),
         });
-        let available = self.agent(&agent_id).is_some_and(|agent| agent.status == Status::Available);
-        if counted == 1 && limit > 0 && misses >= limit && available {
+        // Also on a break that lets queue offers through: nobody rings for ever.
+        let stops = self.agent(&agent_id).is_some_and(|agent| match &agent.status {
+            Status::Available => true,
+            Status::OnBreak(pause) => pause.allow_inbound,
+            Status::Offline => false,
+        });
+        if counted == 1 && limit > 0 && misses >= limit && stops {
             let status = Status::OnBreak(Break {
                 reason_id: ReasonId::parse(RONA).ok(),
                 name: Some("Missed too many offers in a row".to_owned()),
@@ -160,7 +171,7 @@ impl Account {
         }
     }
 
-    /// After an unclean start: every live offer gets its full length again, so that none is released too early.
+    /// After an unclean start: every live offer has at least its full length again, so that none is released too early.
     pub(crate) fn rearm(&mut self, step: &mut Step) -> Reply {
         let mut live: Vec<_> =
             self.offers.values().filter(|entry| entry.ended.is_none()).map(|e| (e.offer.fence, e.lease_ms)).collect();
@@ -169,10 +180,7 @@ impl Account {
             self.offers.values().map(|entry| (entry.offer.fence, entry.offer.offer_id.clone())).collect();
         for (fence, lease_ms) in live {
             if let Some(offer) = by_fence.get(&fence) {
-                self.emit(step, Change::Extended {
-                    offer: offer.clone(),
-                    expires_at: step.now.plus_ms(lease_ms),
-                });
+                self.extend_to(step, offer, |expires_at, now| expires_at.max(now.plus_ms(lease_ms)));
             }
         }
         Reply::Done { changed: step.changed() }

@@ -7,6 +7,7 @@ use crate::id::{AgentId, CallId, OfferId};
 use crate::input::{Reply, Verb};
 use crate::offer::{Ended, Fence, LEASE_MS, OfferEntry, Outcome};
 use crate::refusal::Refusal;
+use crate::time::Time;
 
 impl Account {
     pub(crate) fn decide_offer(
@@ -16,6 +17,8 @@ impl Account {
         fence: Fence,
         verb: Verb,
     ) -> Result<Reply, Refusal> {
+        // However much else is due: no step comes after the end of its lease.
+        self.lease_over(step, id);
         let entry = self.offers.get(id).ok_or_else(|| Refusal::UnknownOffer { offer: id.clone() })?;
         if entry.offer.fence != fence {
             return Err(Refusal::StaleFence { offer: id.clone() });
@@ -39,10 +42,19 @@ impl Account {
                     let problem = format!("{} to {} ms", LEASE_MS.start(), LEASE_MS.end());
                     return Err(Refusal::Invalid { field: "lease_ms", problem });
                 }
-                self.emit(step, Change::Extended { offer: id.clone(), expires_at: step.now.plus_ms(lease_ms) });
+                self.extend_to(step, id, |_, now| now.plus_ms(lease_ms));
             }
         }
         self.offer_reply(id, step.changed())
+    }
+
+    /// Moves the end of the lease, where that is a change.
+    pub(crate) fn extend_to(&mut self, step: &mut Step, id: &OfferId, end: impl Fn(Time, Time) -> Time) {
+        let Some(expires_at) = self.offer(id).map(|entry| entry.offer.expires_at) else { return };
+        let moved = end(expires_at, step.now);
+        if moved != expires_at {
+            self.emit(step, Change::Extended { offer: id.clone(), expires_at: moved });
+        }
     }
 
     pub(crate) fn read_offer(&self, id: &OfferId) -> Result<Reply, Refusal> {
@@ -68,6 +80,7 @@ impl Account {
         let call = AgentCall {
             call_id: offer.call_id.clone(),
             offer_id: id.clone(),
+            fence: offer.fence,
             queue_id: offer.queue_id.clone(),
             direction: Direction::Inbound,
             peer: None,
@@ -134,21 +147,21 @@ impl Account {
     fn check_call_fence(&self, id: &CallId, agent: Option<&AgentId>, fence: Option<Fence>) -> Result<(), Refusal> {
         let Some(fence) = fence else { return Ok(()) };
         let Some(call) = self.calls.get(id) else { return Ok(()) };
+        let concerns = |of: &AgentId| agent.is_none_or(|agent| agent == of);
         let in_slot = |leg: &AgentId| {
-            let calls = self.agent(leg).into_iter().flat_map(crate::agent::Agent::calls);
-            calls.filter(|slot| slot.call_id == *id).map(|slot| slot.offer_id.clone()).next()
+            let call = self.agent(leg)?.calls().find(|call| call.call_id == *id)?;
+            Some((call.offer_id.clone(), call.fence))
         };
-        let offers: Vec<OfferId> = call.legs.iter().filter_map(in_slot).chain(call.offer.clone()).collect();
-        let of = |offer: &OfferId| {
-            let entry = self.offer(offer);
-            entry.filter(|entry| agent.is_none_or(|agent| *agent == entry.offer.agent_id))
-        };
-        // An accepted offer may be forgotten before its call ends; then there is nothing to hold the token against.
-        let known: Vec<&OfferEntry> = offers.iter().filter_map(of).collect();
+        let ringing = call.offer.as_ref().and_then(|offer| self.offer(offer)).map(|entry| &entry.offer);
+        let ringing = ringing.filter(|offer| concerns(&offer.agent_id));
+        let mut known: Vec<(OfferId, Fence)> =
+            call.legs.iter().filter(|leg| concerns(leg)).filter_map(in_slot).collect();
+        known.extend(ringing.map(|offer| (offer.offer_id.clone(), offer.fence)));
         match known.first() {
-            Some(entry) if !known.iter().any(|entry| entry.offer.fence == fence) => {
-                Err(Refusal::StaleFence { offer: entry.offer.offer_id.clone() })
+            Some((offer, _)) if known.iter().all(|(_, own)| *own != fence) => {
+                Err(Refusal::StaleFence { offer: offer.clone() })
             }
+            // Nothing of the call is live: there is nothing to hold the token against.
             Some(_) | None => Ok(()),
         }
     }

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use super::directory::AGENTS_MAX;
 use crate::account::{Account, Step};
 use crate::agent::{Agent, AgentEntry, Break, By, MembershipMode, Role, Status};
 use crate::fact::Change;
 use crate::id::{AgentId, QueueId, ReasonId};
 use crate::input::{AgentEvent, EventInput, QueueChoice, Reply};
-use crate::queue::{MEMBERSHIPS_MAX, QueueSettings};
+use crate::queue::{MEMBERSHIPS_MAX, QUEUES_MAX, QueueSettings};
 use crate::refusal::Refusal;
 
 /// What a list of queues comes to, decided before anything is done.
@@ -24,12 +25,20 @@ impl Account {
         if known.is_none() && !input.create {
             return Err(Refusal::UnknownAgent { agent: input.agent });
         }
+        if known.is_none() && self.agents.len() >= AGENTS_MAX {
+            return Err(Refusal::Limit { what: "agents of one account", limit: AGENTS_MAX });
+        }
         if let (Some(expected), Some(agent)) = (input.expected_seq, known)
             && agent.seq != expected
         {
             return Err(Refusal::SeqMismatch { expected, found: agent.seq });
         }
-        let plan = self.plan_queues(known, &input, by)?;
+        let mut plan = self.plan_queues(known, &input, by)?;
+        if input.event == AgentEvent::Logout {
+            // The agent's own memberships end with it, those named just now as well.
+            plan.create.clear();
+            plan.join.retain(|(.., mode)| *mode != MembershipMode::Dynamic);
+        }
         let status = self.plan_status(known, &input, by, step)?;
         // Nothing refuses from here on.
         if known.is_none() {
@@ -77,7 +86,7 @@ impl Account {
             AgentEvent::Logout => (*status != Status::Offline).then_some((Status::Offline, false)),
             AgentEvent::Unpause => match status {
                 Status::Offline => return Err(not_logged_in()),
-                Status::Available => None,
+                Status::Available => (misses > 0).then_some((Status::Available, true)),
                 Status::OnBreak(_) => Some((Status::Available, true)),
             },
             AgentEvent::Pause { reason } => {
@@ -124,6 +133,9 @@ impl Account {
                 return Err(Refusal::DuplicateQueue { queue: choice.queue.clone() });
             }
             self.plan_choice(known, &input.agent, choice, by, &mut plan)?;
+        }
+        if !plan.create.is_empty() && self.queues.len() + plan.create.len() > QUEUES_MAX {
+            return Err(Refusal::Limit { what: "queues of one account", limit: QUEUES_MAX });
         }
         for membership in known.into_iter().flat_map(|agent| &agent.memberships) {
             if let Some(queue) = self.queues.get(membership.queue)

@@ -76,7 +76,8 @@ impl Account {
             let opens = queue.tier_opens(key.tier, first_reserve);
             if opens > now {
                 // Tiers are in order: none of the rest is open either.
-                failing[Clause::Tier.index()] += 1;
+                let closed = queue.ready.range(key..).count();
+                failing[Clause::Tier.index()] += u32::try_from(closed).unwrap_or(u32::MAX);
                 earliest = Some(earliest.map_or(opens, |at| at.min(opens)));
                 break;
             }
@@ -162,7 +163,7 @@ impl Account {
         let lease_ms = ask.lease_ms.unwrap_or(u64::from(lease_sec) * 1000);
         let fence = Fence { term: self.term, n: self.grants + 1 };
         let offer = Offer {
-            offer_id: ask.offer.unwrap_or_else(|| OfferId::minted(fence.term, fence.n)),
+            offer_id: ask.offer.unwrap_or_else(|| self.mint(fence)),
             fence,
             call_id: ask.call,
             queue_id,
@@ -185,11 +186,22 @@ impl Account {
         Ok(Reply::Granted { grant: Box::new(grant), changed: true })
     }
 
+    fn mint(&self, fence: Fence) -> OfferId {
+        let mut again = 0;
+        loop {
+            let id = OfferId::minted(fence.term, fence.n, again);
+            if !self.offers.contains_key(&id) {
+                return id;
+            }
+            again += 1;
+        }
+    }
+
     /// Every clause for this agent, in order; clause 9 only for a queue offer.
     pub(crate) fn checks(&self, ix: Ix, queue: Option<&QueueId>, call: Option<&CallId>, now: Time) -> Vec<Check> {
         let Some(agent) = self.agents.get(ix) else { return Vec::new() };
         let kind = if queue.is_some() { OfferKind::Queue } else { OfferKind::Direct };
-        let mut checks = self.subject(agent, now).checks(kind).to_vec();
+        let mut checks = self.subject(agent, now).checks(kind);
         if let Some(queue) = queue.and_then(|id| self.queue(id)) {
             checks.extend(self.queue_checks(ix, agent, queue, call, now));
         }

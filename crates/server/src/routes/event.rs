@@ -7,6 +7,7 @@ use ringfence::{QueueId, ReasonId};
 use serde::Deserialize;
 use serde_json::json;
 
+use crate::auth::Scope;
 use crate::call::{Answer, Call, ok};
 use crate::problem::Problem;
 use crate::suggest::nearest;
@@ -40,6 +41,18 @@ pub(crate) struct QueueBody {
     position: Option<u32>,
 }
 
+/// Whose word it is: queues an administrator assigns and reasons for supervisors are not for everybody who may write
+/// presence.
+fn authority(call: &Call) -> Role {
+    if call.principal.allows(Scope::AgentsManage) {
+        Role::Api
+    } else if call.principal.allows(Scope::PresenceSupervise) {
+        Role::Supervisor
+    } else {
+        Role::Agent
+    }
+}
+
 pub(super) async fn post(call: Call) -> Answer {
     let agent = call.id("agent_id")?;
     let body: Body = call.json()?;
@@ -54,7 +67,7 @@ pub(super) async fn post(call: Call) -> Answer {
         create: call.app.config.dev,
         expected_seq: body.expected_seq,
     };
-    let answer = call.account()?.event(call.by(Role::Api), input).await?;
+    let answer = call.account()?.event(call.by(authority(&call)), input).await?;
     ok(&json!({ "agent": call.shown(&answer.row), "seq": answer.seq, "changed": answer.changed }))
 }
 

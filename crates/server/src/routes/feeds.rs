@@ -22,6 +22,8 @@ const READ_APART_BYTES: usize = 256 * 1024;
 struct Report {
     accepted: u32,
     duplicates: u32,
+    /// About agents or AoRs nobody has, beyond what is kept for later.
+    unknown: u32,
     refused: Vec<Refused>,
     snapshot_wanted: bool,
 }
@@ -42,6 +44,7 @@ impl Report {
     fn fed(&mut self, report: FeedReport, places: &[usize]) {
         self.accepted += report.accepted;
         self.duplicates += report.duplicates;
+        self.unknown += report.unknown;
         self.snapshot_wanted |= report.snapshot_wanted;
         for (index, code) in report.refused {
             self.refuse(places.get(index).copied().unwrap_or(index), code, meaning(code));

@@ -68,8 +68,12 @@ pub(super) fn admit(app: &Arc<App>, parts: &Parts) -> Result<Admitted, Problem> 
         return Err(draining());
     }
     if !origin_allowed(app, headers) {
-        return Err(Problem::new(StatusCode::FORBIDDEN, "origin_not_allowed", "pages of this origin may not connect")
-            .hint("list the origin in the server's configuration, `origins`"));
+        return Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "origin_not_allowed",
+            "pages of this origin may not connect",
+        )
+        .hint("list the origin in the server's configuration, `origins`"));
     }
     let query = Query::read(parts.uri.query().unwrap_or_default())?;
     let offers = offers(headers);
@@ -126,11 +130,18 @@ fn carrier(parts: &Parts, query: &Query, offers: &Offers<'_>) -> Result<Carrier,
     }
     query.only(&["ticket", "account", "heartbeat_ms"])?;
     if parts.method != Method::GET || !has_word(headers, header::CONNECTION, "upgrade") {
-        return Err(Problem::invalid("Connection", "a websocket begins with a GET and `connection: upgrade`"));
+        return Err(Problem::invalid(
+            "Connection",
+            "a websocket begins with a GET and `connection: upgrade`",
+        ));
     }
     if headers.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
-        return Err(Problem::new(StatusCode::UPGRADE_REQUIRED, "websocket_version", "the websocket version is 13")
-            .header(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13")));
+        return Err(Problem::new(
+            StatusCode::UPGRADE_REQUIRED,
+            "websocket_version",
+            "the websocket version is 13",
+        )
+        .header(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13")));
     }
     if !offers.ours && (offers.others || offers.ticket.is_some()) {
         let detail = format!("none of the subprotocols offered is spoken here; offer {SUBPROTOCOL_JSON}");
@@ -138,7 +149,8 @@ fn carrier(parts: &Parts, query: &Query, offers: &Offers<'_>) -> Result<Carrier,
     }
     let key = headers.get(header::SEC_WEBSOCKET_KEY).filter(|key| key.len() == WEBSOCKET_KEY_BYTES);
     let accept = key.and_then(|key| HeaderValue::try_from(derive_accept_key(key.as_bytes())).ok());
-    let accept = accept.ok_or_else(|| Problem::invalid("Sec-WebSocket-Key", "16 bytes in base64 are missing"))?;
+    let accept =
+        accept.ok_or_else(|| Problem::invalid("Sec-WebSocket-Key", "16 bytes in base64 are missing"))?;
     Ok(Carrier::WebSocket { accept, offered: offers.ours })
 }
 
@@ -156,10 +168,9 @@ fn events(headers: &HeaderMap, query: &Query) -> Result<Events, Problem> {
     Ok(Events {
         view: query.value("view")?.unwrap_or(ViewSpec::masked(ringfence_core::row::View::Account)),
         class: class.map_err(|bad| Problem::invalid("class", bad.to_string()))?,
-        since: since
-            .map(str::parse)
-            .transpose()
-            .map_err(|bad: ringfence_wire::frame::BadResume| Problem::invalid("Last-Event-ID", bad.to_string()))?,
+        since: since.map(str::parse).transpose().map_err(|bad: ringfence_wire::frame::BadResume| {
+            Problem::invalid("Last-Event-ID", bad.to_string())
+        })?,
     })
 }
 
@@ -176,18 +187,16 @@ fn named_account(headers: &HeaderMap, query: &Query) -> Result<Option<AccountId>
 fn believe(app: &App, headers: &HeaderMap, ticket: Option<&str>) -> Result<Principal, Problem> {
     match (bearer(headers), ticket) {
         (Some(secret), _) => believe_key(app, secret),
-        (None, Some(ticket)) => app
-            .redeem_ticket(ticket)
-            .ok_or_else(|| unauthorized("the ticket is unknown, used or expired").hint("POST /v1/tickets mints one")),
+        (None, Some(ticket)) => app.redeem_ticket(ticket).ok_or_else(|| {
+            unauthorized("the ticket is unknown, used or expired").hint("POST /v1/tickets mints one")
+        }),
         (None, None) => Err(unauthorized("a credential is missing")
             .hint("send the header Authorization: Bearer sk_…, or a ticket as ?ticket=")),
     }
 }
 
 pub(super) fn believe_key(app: &App, secret: &str) -> Result<Principal, Problem> {
-    app.keys
-        .find(secret, app.now())
-        .ok_or_else(|| unauthorized("the key is unknown, revoked or expired"))
+    app.keys.find(secret, app.now()).ok_or_else(|| unauthorized("the key is unknown, revoked or expired"))
 }
 
 fn unauthorized(detail: &str) -> Problem {
@@ -196,7 +205,8 @@ fn unauthorized(detail: &str) -> Problem {
 }
 
 fn draining() -> Problem {
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "draining", "the server is going down").retry_after(RETRY_SEC)
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "draining", "the server is going down")
+        .retry_after(RETRY_SEC)
 }
 
 fn not_enrolled(why: NotEnrolled) -> Problem {
@@ -260,7 +270,8 @@ mod tests {
 
     #[test]
     fn words_are_found_in_lists_whatever_their_case() {
-        let headers = headers(&[("connection", "keep-alive, Upgrade"), ("accept", "text/event-stream;q=0.9")]);
+        let headers =
+            headers(&[("connection", "keep-alive, Upgrade"), ("accept", "text/event-stream;q=0.9")]);
         assert!(has_word(&headers, header::CONNECTION, "upgrade"));
         assert!(has_word(&headers, header::ACCEPT, "text/event-stream"));
         assert!(!has_word(&headers, header::UPGRADE, "websocket"));

@@ -75,7 +75,9 @@ impl Connection {
         };
         match self.opened.enrolled.rename(principal.clone()) {
             Ok(()) => self.opened.principal = principal,
-            Err(_) => self.say(error(None, "too_many_connections", "that key has too many connections", true)),
+            Err(_) => {
+                self.say(error(None, "too_many_connections", "that key has too many connections", true))
+            }
         }
     }
 

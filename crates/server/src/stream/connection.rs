@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::upgrade::Upgraded;
-use ringfence_wire::frame::{CLIENT_FRAME_BYTES_MAX, CLIENT_FRAMES_PER_MINUTE_MAX};
 use ringfence_wire::CloseCode;
-use tokio::time::{Instant, sleep_until};
+use ringfence_wire::frame::{CLIENT_FRAME_BYTES_MAX, CLIENT_FRAMES_PER_MINUTE_MAX};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::bell::Bell;
 use super::frame::Frame;
 use super::roll::Enrolled;
 use super::session::{self, End, Session};
-use super::socket::{Heard, STALL, Socket};
+use super::socket::{Heard, Lost, STALL, Socket};
 use crate::auth::Principal;
 use crate::connection::Seat;
 use crate::state::App;
@@ -57,7 +57,7 @@ impl Connection {
 
     /// Serves the client until one of both has had enough.
     pub(super) async fn serve(mut self, upgraded: Upgraded, hello: Frame) {
-        let mut socket = Socket::new(upgraded, STALL).await;
+        let mut socket = Box::pin(Socket::new(upgraded, STALL)).await;
         socket.allow(BYTES_PER_MINUTE_MAX);
         self.out.push(hello);
         let bell = Arc::clone(&self.opened.bell);
@@ -72,12 +72,12 @@ impl Connection {
         let hub = Arc::clone(session.hub());
         drop(session);
         match session::bye(end) {
-            None => socket.closed().await,
+            None => Box::pin(socket.closed()).await,
             Some((code, bye)) => {
                 hub.counters().close(code);
                 out.retain(|frame| frame.event() == "error");
                 out.push(bye);
-                socket.close(code, &out).await;
+                Box::pin(socket.close(code, &out)).await;
             }
         }
         drop((enrolled, seat));
@@ -104,7 +104,8 @@ impl Connection {
                 () = self.opened.bell.rung() => None,
             };
             if let Some(heard) = heard {
-                self.hear(heard, socket).await?;
+                // Apart from the rest, as is everything rare: what waits all day should be small.
+                Box::pin(self.hear(heard, socket)).await?;
             }
         }
     }
@@ -115,7 +116,12 @@ impl Connection {
         }
         let counters = self.opened.session.hub().counters();
         counters.sent(&self.out);
-        Ok(socket.write(&mut self.out).await?)
+        let deadline = self.opened.session.deadline();
+        let written = socket.write(&mut self.out);
+        match deadline {
+            None => Ok(written.await?),
+            Some(deadline) => Ok(timeout_at(deadline, written).await.unwrap_or(Err(Lost::Stalled))?),
+        }
     }
 
     async fn hear(&mut self, heard: Heard, socket: &mut Socket) -> Result<(), End> {
@@ -146,5 +152,7 @@ impl Connection {
 /// Jittered, so that clients who came together do not beat together. Without random numbers they do.
 pub(super) fn first_beat(heartbeat_ms: u32) -> Duration {
     let random = getrandom::u32().unwrap_or(u32::MAX);
-    Duration::from_millis(1 + u64::from(random) * u64::from(heartbeat_ms.saturating_sub(1)) / u64::from(u32::MAX))
+    Duration::from_millis(
+        1 + u64::from(random) * u64::from(heartbeat_ms.saturating_sub(1)) / u64::from(u32::MAX),
+    )
 }

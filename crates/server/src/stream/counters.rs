@@ -89,7 +89,11 @@ impl Counters {
             snapshots_encoded: read(&self.snapshots_encoded),
             resets: read(&self.resets),
             resyncs: read(&self.resyncs),
-            closed: CloseCode::NAMED.iter().zip(&self.closed).map(|(code, n)| (code.code(), read(n))).collect(),
+            closed: CloseCode::NAMED
+                .iter()
+                .zip(&self.closed)
+                .map(|(code, n)| (code.code(), read(n)))
+                .collect(),
             ..StreamCounters::default()
         }
     }

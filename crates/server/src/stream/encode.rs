@@ -25,7 +25,8 @@ pub(super) fn delta(view: &ViewSpec, epoch: u64, from: u64, delta: &Delta) -> Ve
     let mut queues = &queues[..];
     while agents.len() + queues.len() > DELTA_PART_ROWS {
         let to = seq_at(agents, queues, DELTA_PART_ROWS);
-        let (agents_now, agents_later) = agents.split_at(agents.partition_point(|changed| changed.row.seq <= to));
+        let (agents_now, agents_later) =
+            agents.split_at(agents.partition_point(|changed| changed.row.seq <= to));
         let (queues_now, queues_later) = queues.split_at(queues.partition_point(|row| row.seq <= to));
         if agents_later.is_empty() && queues_later.is_empty() {
             break;
@@ -38,7 +39,14 @@ pub(super) fn delta(view: &ViewSpec, epoch: u64, from: u64, delta: &Delta) -> Ve
 }
 
 /// Says that nothing of the view changed in (from, to]: a reader whom other frames would leave with a gap.
-pub(super) fn nothing_changed(view: &ViewSpec, epoch: u64, from: u64, to: u64, at: Time, head: &ViewHead) -> Covered {
+pub(super) fn nothing_changed(
+    view: &ViewSpec,
+    epoch: u64,
+    from: u64,
+    to: u64,
+    at: Time,
+    head: &ViewHead,
+) -> Covered {
     let none = Delta {
         from,
         to,

@@ -10,7 +10,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::stream;
 use ringfence_wire::{CloseCode, RequestId, Resume};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::bell::Bell;
 use super::command::subscribed;
@@ -40,7 +40,8 @@ impl EventStream {
         let mut out = vec![hello];
         out.extend(subscribed(REQUEST, begun));
         tokio::spawn(self.serve(sender, out));
-        let body = stream::poll_fn(move |cx| receiver.poll_recv(cx).map(|batch| batch.map(Ok::<_, Infallible>)));
+        let body =
+            stream::poll_fn(move |cx| receiver.poll_recv(cx).map(|batch| batch.map(Ok::<_, Infallible>)));
         let mut response = Response::new(Body::from_stream(body));
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
@@ -93,7 +94,9 @@ impl EventStream {
         if out.is_empty() {
             return Ok(());
         }
-        let place = timeout(STALL, sender.reserve()).await.map_err(|_| End::Closed(CloseCode::Slow))?;
+        let stalled = Instant::now() + STALL;
+        let until = self.session.deadline().map_or(stalled, |deadline| deadline.min(stalled));
+        let place = timeout_at(until, sender.reserve()).await.map_err(|_| End::Closed(CloseCode::Slow))?;
         let place = place.map_err(|_| End::Gone)?;
         self.session.hub().counters().sent(out);
         place.send(written(out));

@@ -52,11 +52,18 @@ pub(super) enum Want {
 }
 
 impl Image {
-    pub(super) fn new(epoch: u64, to: u64, kind: Kind, frames: Vec<Frame>, mut room: OwnedSemaphorePermit) -> Self {
+    pub(super) fn new(
+        epoch: u64,
+        to: u64,
+        kind: Kind,
+        frames: Vec<Frame>,
+        mut room: OwnedSemaphorePermit,
+    ) -> Self {
         let units = frames.iter().map(Frame::len).sum::<usize>().div_ceil(IMAGE_UNIT_BYTES).max(1);
         // A larger one than expected is let through: it is there already, and the next one waits the longer.
         if let Some(missing) = units.checked_sub(room.num_permits()).filter(|missing| *missing > 0) {
-            let more = u32::try_from(missing).ok().map(|n| Arc::clone(room.semaphore()).try_acquire_many_owned(n));
+            let more =
+                u32::try_from(missing).ok().map(|n| Arc::clone(room.semaphore()).try_acquire_many_owned(n));
             if let Some(Ok(more)) = more {
                 room.merge(more);
             }
@@ -162,7 +169,8 @@ mod tests {
                 assert!(from <= seq && seq - from <= (head - seq) / 4, "{from} {seq} {head}");
             }
         }
-        let storm: std::collections::BTreeSet<u64> = (8_000..9_000).map(|seq| rounded_down(seq, 10_000)).collect();
+        let storm: std::collections::BTreeSet<u64> =
+            (8_000..9_000).map(|seq| rounded_down(seq, 10_000)).collect();
         assert!(storm.len() <= 8, "{storm:?}");
     }
 

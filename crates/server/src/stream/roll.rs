@@ -57,7 +57,11 @@ pub(super) enum NotEnrolled {
 }
 
 impl Roll {
-    pub(super) fn enroll(self: &Arc<Self>, principal: Principal, bell: &Arc<Bell>) -> Result<Enrolled, NotEnrolled> {
+    pub(super) fn enroll(
+        self: &Arc<Self>,
+        principal: Principal,
+        bell: &Arc<Bell>,
+    ) -> Result<Enrolled, NotEnrolled> {
         let mut members = self.members.lock();
         // Looked at under the lock: whoever gets in before the drain is told by it.
         if self.draining() {
@@ -97,7 +101,10 @@ impl Roll {
         };
         if timeout(wait, all_left).await.is_err() {
             let left = self.members.lock().by_number.len();
-            tracing::warn!(connections = left, "streams were cut off: their clients did not take the goodbye in time");
+            tracing::warn!(
+                connections = left,
+                "streams were cut off: their clients did not take the goodbye in time"
+            );
         }
     }
 
@@ -225,7 +232,8 @@ mod tests {
     fn a_key_has_no_more_connections_than_it_may() {
         let roll = Arc::new(Roll::default());
         let bell = Arc::new(Bell::default());
-        let mut open: Vec<_> = (0..CONNECTIONS_PER_KEY_MAX).map(|_| roll.enroll(principal("a"), &bell)).collect();
+        let mut open: Vec<_> =
+            (0..CONNECTIONS_PER_KEY_MAX).map(|_| roll.enroll(principal("a"), &bell)).collect();
         assert!(open.iter().all(Result::is_ok));
         assert!(matches!(roll.enroll(principal("a"), &bell), Err(NotEnrolled::TooManyOfKey)));
         assert!(roll.enroll(principal("b"), &bell).is_ok());

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use ringfence::{AccountId, Cursor};
 use ringfence_wire::close::CloseCode;
 use ringfence_wire::frame::{HEARTBEAT_MS, VIEWS_MAX};
 use ringfence_wire::server::{Bye, Heartbeat, Hello, How, Limits, Reset, ViewBeat};
 use ringfence_wire::{Profile, RateClass, ServerFrame, ViewSpec};
+use tokio::time::Instant;
 
 use super::bell::{Bell, Order};
 use super::channel::{ChannelKey, Encoding, Overloaded, Place, Standing};
@@ -20,6 +22,10 @@ use super::socket::Lost;
 
 /// Bytes gathered before they are written: one large frame, or many small ones.
 const BATCH_BYTES: usize = 64 * 1024;
+
+/// Longest a reader may take for one catch-up. It is held in memory for its readers, and what is held for slow ones is
+/// missing for those who join.
+const CATCH_UP_TIME: Duration = Duration::from_secs(120);
 
 /// Why a connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,8 +63,21 @@ pub(super) struct Session {
 struct Watched {
     subscription: Subscription,
     place: Place,
-    /// A catch-up under way and the next of its frames. It is shared; no frame of the view comes between them.
-    sending: Option<(Arc<Image>, usize)>,
+    sending: Option<Sending>,
+}
+
+/// A catch-up under way. It is shared; no other frame of the view comes between its frames.
+struct Sending {
+    image: Arc<Image>,
+    /// The next of its frames.
+    next: usize,
+    until: Instant,
+}
+
+impl Sending {
+    fn new(image: Arc<Image>) -> Self {
+        Self { image, next: 0, until: Instant::now() + CATCH_UP_TIME }
+    }
 }
 
 /// How a subscription began.
@@ -140,18 +159,18 @@ impl Session {
             Some((cursor, Standing::Behind)) => {
                 let image = channel.image(Want::Since(cursor)).await?;
                 match image.kind {
-                    Kind::Snapshot => (image.cursor(), How::Snapshot, Some((image, 0))),
-                    Kind::Fold { .. } => (cursor, How::CatchUp, Some((image, 0))),
+                    Kind::Snapshot => (image.cursor(), How::Snapshot, Some(Sending::new(image))),
+                    Kind::Fold { .. } => (cursor, How::CatchUp, Some(Sending::new(image))),
                 }
             }
             Some((_, Standing::Foreign)) | None => {
                 let image = channel.image(Want::Whole { not_before: 0 }).await?;
-                (image.cursor(), How::Snapshot, Some((image, 0)))
+                (image.cursor(), How::Snapshot, Some(Sending::new(image)))
             }
         };
         let begun = Begun { view: Arc::clone(channel.text()), at: cursor, how, reset };
-        if let Some((image, _)) = &sending {
-            self.count_image(image);
+        if let Some(sending) = &sending {
+            self.count_image(&sending.image);
         }
         self.watched.push(Watched { subscription, place: Place::at(cursor), sending });
         Ok(begun)
@@ -172,7 +191,7 @@ impl Session {
         let watched = &mut self.watched[at];
         let want = Want::Whole { not_before: watched.place.cursor.seq };
         let image = watched.subscription.channel().image(want).await?;
-        watched.sending = Some((Arc::clone(&image), 0));
+        watched.sending = Some(Sending::new(Arc::clone(&image)));
         count(&self.hub.counters().resyncs);
         self.count_image(&image);
         Ok(true)
@@ -192,6 +211,11 @@ impl Session {
             }
         }
         Ok(false)
+    }
+
+    /// When what was gathered has to be written, if it is part of a catch-up.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.watched.iter().filter_map(|watched| watched.sending.as_ref().map(|sending| sending.until)).min()
     }
 
     /// Where the connection stands, as of what was gathered so far.
@@ -221,12 +245,13 @@ impl Session {
             Standing::Behind => (Want::Since(watched.place.resume()), "too much was removed since"),
             Standing::Foreign => (Want::Whole { not_before: 0 }, "the account began anew"),
         };
-        let image = channel.image(want).await?;
+        // Rare, and large while it waits: apart from the rest.
+        let image = Box::pin(channel.image(want)).await?;
         if image.kind == Kind::Snapshot {
             count(&self.hub.counters().resets);
             out.push(reset(channel.text(), why));
         }
-        watched.sending = Some((Arc::clone(&image), 0));
+        watched.sending = Some(Sending::new(Arc::clone(&image)));
         watched.send_on(out);
         self.count_image(&image);
         Ok(true)
@@ -254,7 +279,7 @@ impl Watched {
 
     /// Goes on with a catch-up. False: none is under way.
     fn send_on(&mut self, out: &mut Vec<Frame>) -> bool {
-        let Some((image, next)) = &mut self.sending else { return false };
+        let Some(Sending { image, next, .. }) = &mut self.sending else { return false };
         let mut given = 0;
         while let Some(frame) = image.frames.get(*next)
             && (given == 0 || given + frame.len() <= BATCH_BYTES)

@@ -183,7 +183,8 @@ fn heard(message: Message) -> Heard {
 }
 
 fn broken(error: &WebSocketError) -> Heard {
-    let too_much = |error: &std::io::Error| error.get_ref().is_some_and(|inner| inner.to_string() == TOO_MUCH);
+    let too_much =
+        |error: &std::io::Error| error.get_ref().is_some_and(|inner| inner.to_string() == TOO_MUCH);
     match error {
         WebSocketError::Capacity(_) => Heard::Broken(CloseCode::TooLarge),
         WebSocketError::Utf8(_) | WebSocketError::AttackAttempt => Heard::Broken(CloseCode::Protocol),
@@ -203,7 +204,9 @@ fn broken(error: &WebSocketError) -> Heard {
 
 /// The codec calls an end without a close frame a breach of protocol; for us it is a client that went away.
 fn went_away(error: &tokio_tungstenite::tungstenite::error::ProtocolError) -> bool {
-    use tokio_tungstenite::tungstenite::error::ProtocolError::{ReceivedAfterClosing, ResetWithoutClosingHandshake};
+    use tokio_tungstenite::tungstenite::error::ProtocolError::{
+        ReceivedAfterClosing, ResetWithoutClosingHandshake,
+    };
     matches!(error, ResetWithoutClosingHandshake | ReceivedAfterClosing)
 }
 
@@ -269,7 +272,10 @@ mod tests {
     async fn last_words_come_after_the_message_that_was_being_written() {
         let (mut socket, client) = pair(STALL).await;
         let mut many = frames(400);
-        assert!(timeout(Duration::from_millis(100), socket.write(&mut many)).await.is_err(), "dropped half-way");
+        assert!(
+            timeout(Duration::from_millis(100), socket.write(&mut many)).await.is_err(),
+            "dropped half-way"
+        );
         let reader = tokio::spawn(async move {
             let mut client = WebSocketStream::from_raw_socket(client, Role::Client, None).await;
             let mut heard = Vec::new();

@@ -104,9 +104,11 @@ impl World {
     async fn expected(&self, view: &View) -> (Rows, Rows, u64, Value) {
         let Roster { agents, queues, seq, .. } = self.account.roster().await.unwrap();
         let agents = agents.iter().filter(|row| view.holds(row));
-        let agents: Rows = agents.map(|row| (row.agent_id.to_string(), serde_json::to_value(row).unwrap())).collect();
+        let agents: Rows =
+            agents.map(|row| (row.agent_id.to_string(), serde_json::to_value(row).unwrap())).collect();
         let queues = queues.iter().filter(|row| view.holds_queue(row));
-        let queues = queues.map(|row| (row.queue_id.to_string(), serde_json::to_value(row).unwrap())).collect();
+        let queues =
+            queues.map(|row| (row.queue_id.to_string(), serde_json::to_value(row).unwrap())).collect();
         let counts = self.account.released().await.unwrap().view_head(view).counts;
         (agents, queues, seq, serde_json::to_value(counts).unwrap())
     }
@@ -189,7 +191,9 @@ async fn run(acts: Vec<Act>, ring_bytes: usize) {
                 world.event(n, AgentEvent::Login, Some(queues.into_iter().map(choice).collect())).await;
             }
             Act::Remove(n) => drop(world.account.remove_agent(By::SYSTEM, agent(n)).await),
-            Act::PutQueue(n) => drop(world.account.put_queue(By::SYSTEM, queue(n), QueueSettings::default()).await),
+            Act::PutQueue(n) => {
+                drop(world.account.put_queue(By::SYSTEM, queue(n), QueueSettings::default()).await)
+            }
             Act::RemoveQueue(n) => drop(world.account.remove_queue(By::SYSTEM, queue(n)).await),
             Act::Read(reader, batches) => {
                 for _ in 0..batches {
@@ -280,7 +284,8 @@ async fn a_long_fold_comes_in_parts_of_which_each_is_a_delta() {
     }
     assert!(frames.iter().all(|frame| frame.len() <= 160 * 1024));
     // A reader cut off between two parts resumes after the first of them.
-    let half: Vec<Value> = frames[..2].iter().map(|frame| serde_json::from_slice(&frame.payload()).unwrap()).collect();
+    let half: Vec<Value> =
+        frames[..2].iter().map(|frame| serde_json::from_slice(&frame.payload()).unwrap()).collect();
     for frame in &half {
         reader.table.take(frame).unwrap();
     }

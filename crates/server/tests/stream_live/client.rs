@@ -59,19 +59,25 @@ impl Dial {
     }
 
     pub async fn over(self, stream: TcpStream, world: &World) -> Result<Client, (u16, String)> {
-        let mut request = format!("ws://{}/v1/stream{}", world.addr, self.query).into_client_request().unwrap();
+        let mut request =
+            format!("ws://{}/v1/stream{}", world.addr, self.query).into_client_request().unwrap();
         for (name, value) in &self.headers {
             request.headers_mut().insert(*name, HeaderValue::from_str(value).unwrap());
         }
         let (socket, response) = match client_async(request, stream).await {
             Ok(opened) => opened,
             Err(Error::Http(response)) => {
-                let body: Value = serde_json::from_slice(response.body().as_deref().unwrap_or_default()).unwrap_or_default();
-                return Err((response.status().as_u16(), body["code"].as_str().unwrap_or_default().to_owned()));
+                let body: Value = serde_json::from_slice(response.body().as_deref().unwrap_or_default())
+                    .unwrap_or_default();
+                return Err((
+                    response.status().as_u16(),
+                    body["code"].as_str().unwrap_or_default().to_owned(),
+                ));
             }
             Err(error) => panic!("{error}"),
         };
-        let protocol = response.headers().get("sec-websocket-protocol").map(|value| value.to_str().unwrap().to_owned());
+        let protocol =
+            response.headers().get("sec-websocket-protocol").map(|value| value.to_str().unwrap().to_owned());
         let mut client = Client { socket, hello: Value::Null, views: BTreeMap::new(), protocol };
         client.hello = client.frame().await;
         assert_eq!(client.hello["type"], "hello");

@@ -60,7 +60,8 @@ impl Listener {
                 return Some(self.take(std::str::from_utf8(&event).unwrap()));
             }
             let mut length = String::new();
-            let read = timeout(PATIENCE, self.stream.read_line(&mut length)).await.expect("an event comes").unwrap();
+            let read =
+                timeout(PATIENCE, self.stream.read_line(&mut length)).await.expect("an event comes").unwrap();
             let length = if read == 0 { 0 } else { usize::from_str_radix(length.trim(), 16).unwrap() };
             if length == 0 {
                 return None;
@@ -127,7 +128,10 @@ async fn an_event_stream_resumes_by_its_last_event() {
     let seq = world.seq().await;
     listener.settle(seq).await;
     listener.until("heartbeat").await;
-    assert!(listener.table.seen.snapshots == 1 && listener.last_id.as_deref() == Some(&*format!("{}:{seq}", listener.table.epoch)));
+    assert!(
+        listener.table.seen.snapshots == 1
+            && listener.last_id.as_deref() == Some(&*format!("{}:{seq}", listener.table.epoch))
+    );
 
     let Listener { table, last_id, .. } = listener;
     world.stir(1002, 3).await;

@@ -1,9 +1,9 @@
 #![cfg(test)]
 //! To join, to go on, and to begin anew.
 
+use ringfence::AgentId;
 use ringfence::core::agent::By;
 use ringfence::core::input::AgentEvent;
-use ringfence::AgentId;
 use serde_json::{Value, json};
 
 use crate::client::{ALL, Client, Dial};
@@ -141,7 +141,10 @@ async fn agents_come_into_a_queues_view_and_go() {
     let seq = world.seq().await;
     client.settle("queue:sales", seq).await;
     assert_eq!(seen(&client), ["1002"]);
-    assert!(client.views["queue:sales"].agents["1002"]["directory"].is_object(), "sent whole when it comes in");
+    assert!(
+        client.views["queue:sales"].agents["1002"]["directory"].is_object(),
+        "sent whole when it comes in"
+    );
     world.end().await;
 }
 

@@ -27,7 +27,12 @@ async fn a_class_sends_the_first_change_at_once_and_the_rest_of_its_window_toget
     let deltas = client.views["account"].seen.deltas;
     let table = client.settle("account", seq).await;
     let in_windows = 1 + started.elapsed().as_millis() / 1000;
-    assert!(u128::from(table.seen.deltas - deltas) <= in_windows, "{:?} in {:?}", table.seen, started.elapsed());
+    assert!(
+        u128::from(table.seen.deltas - deltas) <= in_windows,
+        "{:?} in {:?}",
+        table.seen,
+        started.elapsed()
+    );
     assert!(table.seen.folded_max >= 30, "{:?}", table.seen);
     world.end().await;
 }

@@ -89,7 +89,10 @@ impl Table {
         }
         let shadow = self.shadow.as_mut().ok_or("a later part without a first")?;
         if (number(&frame["part"]), number(&frame["seq"])) != (self.next_part, shadow.seq) {
-            return Err(format!("part {} of {}, not {} of {}", frame["part"], frame["seq"], self.next_part, shadow.seq));
+            return Err(format!(
+                "part {} of {}, not {} of {}",
+                frame["part"], frame["seq"], self.next_part, shadow.seq
+            ));
         }
         self.next_part += 1;
         shadow.rows(frame);
@@ -98,7 +101,12 @@ impl Table {
         }
         let count = (shadow.agents.len() + shadow.queues.len()) as u64;
         if (frame["count"].as_u64(), frame["hash"].as_u64()) != (Some(count), Some(shadow.hash())) {
-            return Err(format!("count {} hash {}, ours {count} {}", frame["count"], frame["hash"], shadow.hash()));
+            return Err(format!(
+                "count {} hash {}, ours {count} {}",
+                frame["count"],
+                frame["hash"],
+                shadow.hash()
+            ));
         }
         let seen = Seen { snapshots: self.seen.snapshots + 1, ..self.seen.clone() };
         let backwards = !self.forgotten && self.epoch == shadow.epoch && shadow.seq < self.seq;
@@ -129,7 +137,9 @@ impl Table {
     }
 
     fn rows(&mut self, frame: &Value) {
-        for (rows, kind, id) in [(&mut self.agents, "agents", "agent_id"), (&mut self.queues, "queues", "queue_id")] {
+        for (rows, kind, id) in
+            [(&mut self.agents, "agents", "agent_id"), (&mut self.queues, "queues", "queue_id")]
+        {
             for row in list(&frame[kind]) {
                 put(rows.entry(text(&row[id]).to_owned()).or_default(), row);
             }

@@ -51,7 +51,8 @@ impl World {
     }
 
     pub async fn event_in(&self, agent: u32, event: AgentEvent, queues: Option<&[&str]>) {
-        let choice = |id: &&str| QueueChoice { queue: QueueId::parse(id).unwrap(), tier: None, position: None };
+        let choice =
+            |id: &&str| QueueChoice { queue: QueueId::parse(id).unwrap(), tier: None, position: None };
         let queues = queues.map(|ids| ids.iter().map(choice).collect());
         let agent = AgentId::parse(&agent.to_string()).unwrap();
         let input = EventInput { agent, event, queues, create: true, expected_seq: None };
