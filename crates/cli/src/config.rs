@@ -79,7 +79,8 @@ impl Config {
         let durability = args.durability.or(file.durability).unwrap_or(DurabilityArg::Sync);
         if data.is_none() && durability != DurabilityArg::Memory {
             return Err(Failure::Usage(
-                "there is no data directory; give `--data DIR`, or `--durability memory` to keep nothing".to_owned(),
+                "there is no data directory; give `--data DIR`, or `--durability memory` to keep nothing"
+                    .to_owned(),
             ));
         }
         let heartbeat_ms = args.heartbeat_ms.or(file.heartbeat_ms).unwrap_or(HEARTBEAT_MS_DEFAULT);
@@ -134,7 +135,7 @@ impl Kamailio {
     /// Reads `account=URL`, or `account=URL#key_id`.
     fn parse(text: &str) -> Result<Self, Failure> {
         let wrong = |why: &str| {
-            Failure::Usage(format!("kamailio {text:?}: {why}; it looks like acme=http://127.0.0.1:5060/RPC"))
+            Failure::Usage(format!("kamailio {text:?}: {why}; it looks like acme=http://127.0.0.1:5060"))
         };
         let (account, url) = text.split_once('=').ok_or_else(|| wrong("there is no `=`"))?;
         let account = AccountId::parse(account).map_err(|error| wrong(&error.to_string()))?;
@@ -195,8 +196,14 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_refused_with_its_line_and_what_was_meant() {
-        assert_eq!(refused("\nlisen = \"a\"\n"), "r.toml:2: there is no setting `lisen`; did you mean `listen`?");
-        assert!(refused("colour = 1").starts_with("r.toml:1: there is no setting `colour`; the keys are listen, "));
+        assert_eq!(
+            refused("\nlisen = \"a\"\n"),
+            "r.toml:2: there is no setting `lisen`; did you mean `listen`?"
+        );
+        assert!(
+            refused("colour = 1")
+                .starts_with("r.toml:1: there is no setting `colour`; the keys are listen, ")
+        );
     }
 
     #[test]
@@ -208,9 +215,8 @@ mod tests {
 
     #[test]
     fn without_a_directory_nothing_can_be_durable() {
-        let merged = |durability| {
-            Config::merged(ServeArgs { durability, ..ServeArgs::default() }, File::default())
-        };
+        let merged =
+            |durability| Config::merged(ServeArgs { durability, ..ServeArgs::default() }, File::default());
         assert!(matches!(merged(None), Err(Failure::Usage(_))));
         assert!(merged(Some(DurabilityArg::Memory)).is_ok());
     }
@@ -218,8 +224,8 @@ mod tests {
     #[test]
     fn a_kamailio_is_an_account_a_url_and_maybe_a_key() {
         let kamailio = |text: &str| super::Kamailio::parse(text);
-        let parsed = kamailio("acme=http://127.0.0.1:5060/RPC#key_7").unwrap();
-        assert_eq!((parsed.url.as_str(), parsed.key_id.as_str()), ("http://127.0.0.1:5060/RPC", "key_7"));
+        let parsed = kamailio("acme=http://127.0.0.1:5060#key_7").unwrap();
+        assert_eq!((parsed.url.as_str(), parsed.key_id.as_str()), ("http://127.0.0.1:5060", "key_7"));
         assert_eq!(kamailio("acme=http://h/RPC").unwrap().key_id, "key_dev");
         assert!(kamailio("http://h/RPC").is_err());
         assert!(kamailio("acme=ftp://h").is_err());

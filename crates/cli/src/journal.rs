@@ -71,13 +71,14 @@ fn verify(args: &JournalVerifyArgs) -> Result<(), Failure> {
         return Ok(());
     }
     let faults = report.faults.len() + report.structure.len();
-    Err(Failure::Failed(format!("{faults} faults in {}; copy the directory aside first", args.data.display())))
+    Err(Failure::Failed(format!(
+        "{faults} faults in {}; copy the directory aside first",
+        args.data.display()
+    )))
 }
 
 fn as_json(report: &Report) -> Value {
-    let fault = |fault: &Fault| {
-        json!({"what": fault.damage.what, "place": fault.damage.place, "harm": harm(&fault.harm)})
-    };
+    let fault = |fault: &Fault| json!({"what": fault.damage.what, "place": fault.damage.place, "harm": harm(&fault.harm)});
     json!({
         "sound": report.is_sound(), "batches": report.batches, "records": report.records,
         "accounts": report.accounts, "snapshots": report.snapshots, "pages": report.pages,

@@ -49,7 +49,8 @@ async fn create(args: KeyCreateArgs) -> Result<(), Failure> {
         Some(dir) => {
             let (scopes, label) = (args.scopes.join(" "), args.label);
             let account = account.map(|account| account.to_string()).unwrap_or_default();
-            blocking(move || key_offline::create(&dir, Made { account, scopes, label, now, expires_at })).await?
+            blocking(move || key_offline::create(&dir, Made { account, scopes, label, now, expires_at }))
+                .await?
         }
         None => {
             let mut fields = json!({"scopes": args.scopes, "label": args.label});
@@ -120,7 +121,9 @@ fn known(scope: &str) -> Result<(), Failure> {
 /// Scopes are a list at a server and words in a directory; shown as words.
 fn cell(key: &Value, name: &str) -> Value {
     match key.get(name) {
-        Some(Value::Array(words)) => words.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" ").into(),
+        Some(Value::Array(words)) => {
+            words.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" ").into()
+        }
         Some(value) => value.clone(),
         None => Value::Null,
     }

@@ -98,6 +98,7 @@ fn open(dir: &Path) -> Result<Opened, Failure> {
 
 fn random(prefix: &str, count: usize) -> Result<String, Failure> {
     let mut bytes = vec![0; count];
-    getrandom::fill(&mut bytes).map_err(|_| Failure::Failed("the system gives no random numbers".to_owned()))?;
+    getrandom::fill(&mut bytes)
+        .map_err(|_| Failure::Failed("the system gives no random numbers".to_owned()))?;
     Ok(bytes.iter().fold(prefix.to_owned(), |text, byte| format!("{text}{byte:02x}")))
 }

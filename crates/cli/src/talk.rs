@@ -15,7 +15,8 @@ pub fn start(level: &str) -> Result<(), Failure> {
             .map_err(|error| Failure::Usage(format!("{FILTER}={filter:?}: {error}")))?,
         Err(_) => EnvFilter::new(level),
     };
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(in_colour());
+    let log =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(in_colour());
     log.try_init().map_err(|error| Failure::Failed(format!("cannot start the log: {error}")))
 }
 

@@ -88,7 +88,10 @@ async fn a_data_directory_has_one_server() {
     assert_eq!(second.end(DEADLINE).await.code(), Some(1));
     let said = second.talk();
     assert!(said.contains(&first.data.display().to_string()), "it names the directory: {said}");
-    assert!(["another process", "in use", "open already", "already open"].iter().any(|why| said.contains(why)), "{said}");
+    assert!(
+        ["another process", "in use", "open already", "already open"].iter().any(|why| said.contains(why)),
+        "{said}"
+    );
     first.api(ACCOUNT).presence().await.expect("the first goes on");
     let offline = run(ringfence().args(["key", "list", "--data"]).arg(&first.data));
     assert_eq!(code(&offline), Some(1), "nor do keys get read behind its back");
@@ -184,7 +187,8 @@ async fn a_key_does_what_its_scopes_say_and_no_more() {
     let listed = data(&run(ringfence().args(["key", "list", "-o", "json"]).args(remote)));
     assert_eq!(listed.as_array().map(Vec::len), Some(3), "{listed}");
     assert!(!listed.to_string().contains("sk_"), "no secret is shown twice");
-    let revoked = run(ringfence().args(["key", "revoke", router["id"].as_str().expect("an id")]).args(remote));
+    let revoked =
+        run(ringfence().args(["key", "revoke", router["id"].as_str().expect("an id")]).args(remote));
     assert_eq!(code(&revoked), Some(0), "{}", said(&revoked));
     let refused = routing.presence().await.expect_err("a revoked key");
     assert_eq!(refused.status(), Some(401));
@@ -227,5 +231,6 @@ fn the_demo_checks_itself() {
     let text = String::from_utf8_lossy(&output.stdout);
     let summary: Value = serde_json::from_str(text.lines().last().expect("a summary")).expect("JSON");
     println!("{summary}");
-    assert!(summary.as_object().is_some_and(|summary| !summary.is_empty()), "{text}");
+    assert_eq!((&summary["ok"], &summary["counts"]["double_offers"]), (&json!(true), &json!(0)), "{summary}");
+    assert!(summary["counts"]["answered"].as_u64() > Some(0), "calls were answered: {summary}");
 }

@@ -25,7 +25,7 @@ const ACCOUNT: &str = "acme";
 const QUEUE: &str = "support";
 /// Another seed, another set of moments.
 const SEED: u64 = 0x5eed;
-const ROUNDS: u64 = 8;
+const ROUNDS: u64 = 10;
 /// Fewer agents than routers, so that they get into each other's way.
 const ROUTERS: u64 = 6;
 const AGENTS: u32 = 5;
@@ -53,7 +53,7 @@ async fn what_a_router_was_told_survives_kill_after_kill() {
     }
     let (mut random, mut settled) = (Random::seeded(SEED), 0);
     for round in 1..=ROUNDS {
-        let (begun, load) = (Instant::now(), random.among(20..300));
+        let (begun, load) = (Instant::now(), random.among(20..800));
         acknowledged(&ledger, load, &mut routers).await;
         server.kill();
         let told = ledger.entries();
@@ -70,7 +70,9 @@ async fn what_a_router_was_told_survives_kill_after_kill() {
         settled += told[settled..].iter().take_while(|entry| entry.told.is_last()).count();
         shift.send_replace(Shift::Work);
         let ms = begun.elapsed().as_millis();
-        println!("round {round}: {load} acknowledged, killed, ready after {ready} ms, {checked} offers checked, {ms} ms");
+        println!(
+            "round {round}: {load} acknowledged, killed, ready after {ready} ms, {checked} offers checked, {ms} ms"
+        );
     }
     acknowledged(&ledger, 50, &mut routers).await;
     shift.send_replace(Shift::Over);
@@ -110,7 +112,8 @@ async fn everything_is_there(api: &Api, told: &[Entry]) {
         let document = api.document(&format!("/v1/offers/{}", offer.offer_id)).await;
         let found = document.unwrap_or_else(|error| panic!("{offer:?} was granted: {error}"));
         let same = ["fence", "agent_id", "call_id", "queue_id"].map(|name| found[name].clone());
-        let granted = [json!(offer.fence), json!(offer.agent_id), json!(offer.call_id), json!(offer.queue_id)];
+        let granted =
+            [json!(offer.fence), json!(offer.agent_id), json!(offer.call_id), json!(offer.queue_id)];
         assert_eq!(same, granted, "{found}");
         match told {
             // Its next step may have been done and not acknowledged.
@@ -121,7 +124,8 @@ async fn everything_is_there(api: &Api, told: &[Entry]) {
     }
     let roster = api.presence().await.expect("the roster").agents;
     let live = roster.iter().filter_map(|row| row.live.as_deref());
-    let calls: BTreeSet<&CallId> = live.flat_map(|live| live.calls.iter().map(|call| &call.call_id)).collect();
+    let calls: BTreeSet<&CallId> =
+        live.flat_map(|live| live.calls.iter().map(|call| &call.call_id)).collect();
     for entry in told.iter().filter(|entry| entry.told == Told::Ended) {
         assert!(!calls.contains(&entry.offer.call_id), "{:?} was ended", entry.offer);
     }
@@ -130,8 +134,8 @@ async fn everything_is_there(api: &Api, told: &[Entry]) {
 async fn the_end(ledger: &Ledger, watcher: &Watcher, api: &Api) {
     let entries = ledger.entries();
     everything_is_there(api, &entries).await;
-    ledger.assert_tokens_increase();
-    ledger.assert_nobody_is_shared();
+    assert_eq!(ledger.tokens_increase(), Ok(()));
+    assert_eq!(ledger.nobody_is_shared(), Ok(()));
     let presence = agree(watcher, api).await;
     for row in &presence.agents {
         let bucket = row.live.as_deref().map(|live| live.bucket);
@@ -148,7 +152,8 @@ async fn the_end(ledger: &Ledger, watcher: &Watcher, api: &Api) {
 }
 
 fn journal_is_sound(server: &Serve) {
-    let output = ringfence().args(["journal", "verify", "--data"]).arg(&server.data).output().expect("ringfence");
+    let output =
+        ringfence().args(["journal", "verify", "--data"]).arg(&server.data).output().expect("ringfence");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 

@@ -20,14 +20,18 @@ const AGENTS: usize = 12;
 const AT_WORK: usize = 9;
 
 const ROWS: &str = "document.querySelectorAll('.row:not([hidden])').length";
-const TILES: &str =
-    "Object.fromEntries([...document.querySelectorAll('.tile')].map((it) => [it.dataset.tile, Number(it.dataset.count)]))";
+const TILES: &str = "Object.fromEntries([...document.querySelectorAll('.tile')].map((it) => [it.dataset.tile, Number(it.dataset.count)]))";
 /// Notes every state of the connection, and proves by being there that the page was not loaded again.
 const NOTE: &str = "window.states = [];
     new MutationObserver(() => window.states.push(document.body.dataset.connection))
         .observe(document.body, { attributeFilter: ['data-connection'] });
     window.violations = [];
     document.addEventListener('securitypolicyviolation', (it) => window.violations.push(it.violatedDirective + ' ' + it.blockedURI));";
+
+const POLICY: &str = "const request = new XMLHttpRequest();
+    request.open('GET', location.href, false);
+    request.send();
+    return request.getResponseHeader('content-security-policy');";
 
 struct Board {
     browser: Browser,
@@ -71,9 +75,12 @@ impl Board {
         self.rows(AGENTS).await;
         println!("live with {AGENTS} rows {} ms after it was asked for", begun.elapsed().as_millis());
         assert_eq!(self.browser.ask("document.body.dataset.agents").await, json!(AGENTS.to_string()));
-        let buckets = self.browser.ask("[...document.querySelectorAll('.row:not([hidden])')].map((it) => it.dataset.bucket)");
+        let buckets = self
+            .browser
+            .ask("[...document.querySelectorAll('.row:not([hidden])')].map((it) => it.dataset.bucket)");
         let buckets = buckets.await;
-        let count = |bucket: &str| buckets.as_array().map(|all| all.iter().filter(|it| **it == bucket).count());
+        let count =
+            |bucket: &str| buckets.as_array().map(|all| all.iter().filter(|it| **it == bucket).count());
         assert_eq!((count("ready"), count("offline")), (Some(AT_WORK), Some(AGENTS - AT_WORK)), "{buckets}");
         self.tiles().await;
         assert_eq!(self.browser.ask("location.hash").await, json!(""), "the key does not stay in sight");
@@ -88,7 +95,11 @@ impl Board {
         let acknowledged = begun.elapsed();
         self.bucket(&agent, "paused").await;
         let seen = begun.elapsed();
-        println!("a pause: acknowledged after {} ms, in its row after {} ms", acknowledged.as_millis(), seen.as_millis());
+        println!(
+            "a pause: acknowledged after {} ms, in its row after {} ms",
+            acknowledged.as_millis(),
+            seen.as_millis()
+        );
         self.bucket_is_said(&agent, "Paused").await;
         let offer = self.api.reserve_agent(&id("a01"), &Reserve::new(id("call-1"))).await.expect("a grant");
         self.bucket(offer.agent_id.as_str(), "ringing").await;
@@ -110,7 +121,9 @@ impl Board {
         self.browser.until("the board is live again", "document.body.dataset.connection === 'LIVE'").await;
         println!("live again {} ms after the start", begun.elapsed().as_millis());
         let states = self.browser.ask("window.states").await;
-        assert!(states.is_array(), "the page was loaded again");
+        let states = states.as_array().expect("the page was not loaded again");
+        assert_eq!(states.last(), Some(&json!("LIVE")), "{states:?}");
+        assert!(states.iter().any(|state| state == "OFFLINE" || state == "STALE"), "{states:?}");
         self.bucket(&agent(2), "paused").await;
         self.rows(AGENTS).await;
         self.tiles().await;
@@ -123,7 +136,14 @@ impl Board {
         let shown = "document.querySelector('.row:not([hidden])').dataset.agent";
         assert_eq!(self.browser.ask(shown).await, json!(agent(3)));
         assert_eq!(self.browser.ask("new URLSearchParams(location.search).get('q')").await, json!(agent(3)));
-        self.browser.page.find(Locator::Css("#clear")).await.expect("a button").click().await.expect("a click");
+        self.browser
+            .page
+            .find(Locator::Css("#clear"))
+            .await
+            .expect("a button")
+            .click()
+            .await
+            .expect("a click");
         self.rows(AGENTS).await;
         let tile = self.browser.page.find(Locator::Css(".tile[data-tile=paused]")).await.expect("a tile");
         tile.click().await.expect("a click");
@@ -137,6 +157,11 @@ impl Board {
             complaints.iter().filter(|line| !line.message.contains("net::ERR_CONNECTION")).collect();
         assert!(unexpected.is_empty(), "{unexpected:#?}");
         assert_eq!(self.browser.ask("window.violations").await, json!([]), "content security policy");
+        let policy = self.browser.page.execute(POLICY, Vec::new()).await.expect("a script");
+        assert!(
+            policy.as_str().is_some_and(|policy| policy.contains("default-src")),
+            "there is one: {policy}"
+        );
     }
 
     async fn rows(&self, count: usize) {

@@ -7,9 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::body::{
-    AgentEventBody, Eligibility, FeedAnswer, OfferStep, Presence, Reserve, Ticket, Written,
-};
+use crate::body::{AgentEventBody, Eligibility, FeedAnswer, OfferStep, Presence, Reserve, Ticket, Written};
 use crate::credential::Credential;
 use crate::error::ApiError;
 use crate::http::Http;

@@ -67,6 +67,10 @@ mod tests {
     fn a_window_is_kept_to() {
         assert_eq!(within([1000, 3000], 0).as_millis(), 1000);
         assert_eq!(within([1000, 3000], u64::MAX).as_millis(), 2999);
-        assert_eq!(within([1000, 500], u64::MAX).as_millis(), 1000, "a window the wrong way round is its start");
+        assert_eq!(
+            within([1000, 500], u64::MAX).as_millis(),
+            1000,
+            "a window the wrong way round is its start"
+        );
     }
 }

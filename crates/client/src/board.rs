@@ -246,7 +246,8 @@ impl Board {
         self.table.set_counts(delta.buckets);
         self.as_of = Some(Resume { seq: delta.to, ..as_of });
         self.counters.deltas += 1;
-        let asked = if torn { self.resync("a delta has half of an unknown row", false) } else { Applied::default() };
+        let asked =
+            if torn { self.resync("a delta has half of an unknown row", false) } else { Applied::default() };
         Applied { changed, ..asked }
     }
 

@@ -95,7 +95,8 @@ impl Server {
             let directory = held.row.directory.clone().filter(|_| held.directory_seq > from);
             Arc::new(AgentRow { directory, ..held.row.clone() })
         });
-        let gone = self.gone.iter().filter(|(seq, id)| (from + 1..=to).contains(seq) && !state.contains_key(id));
+        let gone =
+            self.gone.iter().filter(|(seq, id)| (from + 1..=to).contains(seq) && !state.contains_key(id));
         ServerFrame::Delta(Delta {
             view: view().to_string(),
             from,

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
 use hyper::header::{HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_PROTOCOL};
+use ringfence_wire::CloseCode;
 use ringfence_wire::client::ClientFrame;
 use ringfence_wire::frame::{FrameError, SUBPROTOCOL_JSON};
 use ringfence_wire::json;
 use ringfence_wire::server::ServerFrame;
-use ringfence_wire::CloseCode;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::handshake::client::{Request, Response};
@@ -39,7 +39,10 @@ pub(crate) enum Event {
     /// Nothing until the deadline.
     Quiet,
     /// The server closed, with the code it gave.
-    Closed { code: Option<CloseCode>, reason: String },
+    Closed {
+        code: Option<CloseCode>,
+        reason: String,
+    },
     /// The transport failed, or what came was no frame.
     Broken(String),
 }
@@ -48,8 +51,14 @@ pub(crate) enum Event {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Refused {
     /// The same request will be refused again.
-    ForGood { status: u16, detail: String },
-    ForNow { why: String, retry_after: Option<Duration> },
+    ForGood {
+        status: u16,
+        detail: String,
+    },
+    ForNow {
+        why: String,
+        retry_after: Option<Duration>,
+    },
 }
 
 #[derive(Debug)]
@@ -67,8 +76,10 @@ impl Connection {
         path: &str,
         headers: impl Iterator<Item = (&'static str, String)>,
     ) -> Result<Self, Refused> {
-        let request = request(server, path, headers)
-            .ok_or_else(|| Refused::ForGood { status: 0, detail: "the credential fits no header".to_owned() })?;
+        let request = request(server, path, headers).ok_or_else(|| Refused::ForGood {
+            status: 0,
+            detail: "the credential fits no header".to_owned(),
+        })?;
         let mut config = WebSocketConfig::default();
         config.read_buffer_size = READ_BUFFER_BYTES;
         config.write_buffer_size = WRITE_BUFFER_BYTES;

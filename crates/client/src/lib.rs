@@ -35,8 +35,8 @@ mod stream_tests;
 pub use api::Api;
 pub use board::{Applied, Board, BoardCounters, Changed};
 pub use body::{
-    AgentEventBody, Eligibility, FeedAnswer, FeedRefusal, OfferStep, Presence, QueueChoiceBody, Reserve, Ticket,
-    Written,
+    AgentEventBody, Eligibility, FeedAnswer, FeedRefusal, OfferStep, Presence, QueueChoiceBody, Reserve,
+    Ticket, Written,
 };
 pub use credential::Credential;
 pub use error::ApiError;

@@ -17,7 +17,9 @@ pub struct ServerUrl {
 pub enum BadServerUrl {
     #[error("{0:?} is no URL; a server's looks like http://127.0.0.1:7800")]
     NotAUrl(String),
-    #[error("{0:?} is not reached over plain http; use the address behind the TLS proxy, like http://127.0.0.1:7800")]
+    #[error(
+        "{0:?} is not reached over plain http; use the address behind the TLS proxy, like http://127.0.0.1:7800"
+    )]
     NotHttp(String),
     #[error("{0:?} has a path; name the server alone, like http://127.0.0.1:7800")]
     HasPath(String),

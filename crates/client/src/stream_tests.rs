@@ -4,11 +4,12 @@
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
+use hyper::header::HeaderValue;
 use ringfence_core::Time;
 use ringfence_core::bucket::BucketCounts;
 use ringfence_core::row::{QueueRow, ServiceLevel, row_hash};
 use ringfence_wire::client::{ClientFrame, Subscribe};
-use ringfence_wire::frame::{RequestId, Resume};
+use ringfence_wire::frame::{RequestId, Resume, SUBPROTOCOL_JSON};
 use ringfence_wire::server::{
     Bye, Heartbeat, Hello, How, Limits, ServerFrame, Snapshot, SnapshotEnd, Subscribed, ViewBeat,
 };
@@ -17,6 +18,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use crate::stream::{Stream, StreamOptions, Update};
@@ -44,12 +46,11 @@ impl Script {
     /// The next connection, and what it subscribes to.
     async fn accept(&self) -> (Socket, Subscribe) {
         let (stream, _) = self.listener.accept().await.unwrap();
-        let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+        let mut socket = tokio_tungstenite::accept_hdr_async(stream, agree).await.unwrap();
         let message = socket.next().await.unwrap().unwrap();
-        match json::decode_client(message.into_data().as_ref()).unwrap() {
-            ClientFrame::Subscribe(subscribe) => (Socket(socket), subscribe),
-            other => panic!("not a subscription: {other:?}"),
-        }
+        let frame = json::decode_client(message.into_data().as_ref()).unwrap();
+        let ClientFrame::Subscribe(subscribe) = frame else { panic!("not a subscription: {frame:?}") };
+        (Socket(socket), subscribe)
     }
 
     /// The next connection, answered without an upgrade.
@@ -61,6 +62,13 @@ impl Script {
         }
         stream.write_all(head.as_bytes()).await.unwrap();
     }
+}
+
+/// The subprotocol that was offered is the one spoken.
+#[allow(clippy::result_large_err, reason = "the shape tungstenite asks for")]
+fn agree(_: &Request, mut response: Response) -> Result<Response, ErrorResponse> {
+    response.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static(SUBPROTOCOL_JSON));
+    Ok(response)
 }
 
 impl Socket {
@@ -94,7 +102,8 @@ impl Socket {
             service_level: ServiceLevel::default(),
         };
         let counts = BucketCounts::default();
-        let end = SnapshotEnd { tiles: counts.tiles(), buckets: counts, count: 1, hash: row_hash("sales", 3) };
+        let end =
+            SnapshotEnd { tiles: counts.tiles(), buckets: counts, count: 1, hash: row_hash("sales", 3) };
         self.send(ServerFrame::Snapshot(Snapshot {
             view: "account".to_owned(),
             epoch: AT.epoch,
@@ -202,7 +211,9 @@ async fn the_range_of_a_close_code_says_when_to_come_back() {
 async fn a_refused_upgrade_is_final_unless_it_passes() {
     let (script, mut stream) = Script::start().await;
     let server = tokio::spawn(async move {
-        script.refuse("HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n").await;
+        script
+            .refuse("HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n")
+            .await;
         script.refuse("HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n").await;
     });
     let updates = until(&mut stream, is_offline).await;

@@ -13,7 +13,7 @@ use crate::demo::random::Random;
 use crate::demo::tally::Count;
 
 /// Mean time at the desk before something else comes up, in seconds.
-const STINT_SEC: f64 = 240.0;
+const STINT_SEC: f64 = 320.0;
 /// How often the agent looks at their own screen.
 const GLANCE_SEC: f64 = 12.0;
 /// The first of the shift log in over this long.
@@ -74,7 +74,12 @@ async fn stint(floor: &Floor, plan: &AgentPlan, random: &mut Random) {
     while floor.pace.now() < until {
         floor.pace.sleep(GLANCE_SEC).await;
         let Some(live) = floor.live(&plan.id) else { continue };
-        if live.pause.as_ref().and_then(|pause| pause.reason_id.as_ref()).is_some_and(|id| id.as_str() == RONA) {
+        if live
+            .pause
+            .as_ref()
+            .and_then(|pause| pause.reason_id.as_ref())
+            .is_some_and(|id| id.as_str() == RONA)
+        {
             floor.tally.count(Count::Rona);
             floor.pace.sleep(random.between(10.0, 40.0)).await;
             floor.say(&plan.id, &AgentEventBody::plain("available")).await;

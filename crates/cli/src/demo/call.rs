@@ -29,8 +29,12 @@ pub enum After {
 /// What the agent does when it rings.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Reaction {
-    Answers { after: f64 },
-    Rejects { after: f64 },
+    Answers {
+        after: f64,
+    },
+    Rejects {
+        after: f64,
+    },
     /// The phone says 480 at once.
     Fails,
     /// Does not look up; the router gives up shortly before the lease is over.
@@ -45,10 +49,7 @@ pub async fn run(floor: &Floor, caller: Caller, offer: Offer) -> After {
         doubt::settle(floor, &contradicted, &offer).await;
     }
     let lease_over = Instant::now() + Duration::from_millis(offer.expires_at.since(offer.granted_at));
-    let reaction = match react(floor, &offer.agent_id) {
-        Reaction::Answers { after } if caller.from_before => Reaction::Answers { after: after * PROMPT },
-        reaction => reaction,
-    };
+    let reaction = react(floor, &offer.agent_id, if caller.from_before { PROMPT } else { 1.0 });
     floor.pace.sleep(0.3).await;
     if reaction != Reaction::Fails {
         step(floor, &offer, OfferStep::Ringing { leg_call_id: leg(&offer) }).await;
@@ -66,8 +67,12 @@ pub async fn run(floor: &Floor, caller: Caller, offer: Offer) -> After {
     tokio::time::sleep_until(until.into()).await;
     match reaction {
         Reaction::Answers { .. } => answer(floor, caller, &offer).await,
-        Reaction::Rejects { .. } => end_offer(floor, caller, &offer, OfferStep::Reject, Count::Rejected).await,
-        Reaction::Fails => end_offer(floor, caller, &offer, OfferStep::Failed { code: 480 }, Count::Failed).await,
+        Reaction::Rejects { .. } => {
+            end_offer(floor, caller, &offer, OfferStep::Reject, Count::Rejected).await
+        }
+        Reaction::Fails => {
+            end_offer(floor, caller, &offer, OfferStep::Failed { code: 480 }, Count::Failed).await
+        }
         Reaction::Misses => end_offer(floor, caller, &offer, OfferStep::NoAnswer, Count::NoAnswer).await,
         Reaction::Lapses => {
             floor.ledger.ending(&offer);
@@ -77,10 +82,10 @@ pub async fn run(floor: &Floor, caller: Caller, offer: Offer) -> After {
     }
 }
 
-fn react(floor: &Floor, agent: &AgentId) -> Reaction {
+fn react(floor: &Floor, agent: &AgentId, haste: f64) -> Reaction {
     let dreamer = floor.plan.agents.iter().any(|plan| plan.id == *agent && plan.dreamer);
     let draw = |random: &mut Random| {
-        let after = random.lognormal(3.5, 0.45).clamp(0.8, 12.0);
+        let after = haste * random.lognormal(3.5, 0.45).clamp(0.8, 12.0);
         match random.unit() {
             roll if dreamer && roll < 0.7 => Reaction::Misses,
             roll if roll < 0.93 => Reaction::Answers { after },

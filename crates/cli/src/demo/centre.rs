@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use ringfence_client::{Api, ApiError};
 use serde::Serialize;
+use serde_json::json;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -59,9 +60,10 @@ impl Centre {
             floors.push(Arc::new(Floor::new(api, plan, pace, seed, Arc::clone(&tally), seen)));
         }
         for floor in &floors {
-            furnish(&floor.api, &floor.plan).await.map_err(|error| {
-                Failure::Failed(format!("cannot set up the account {}: {error}", floor.plan.id))
-            })?;
+            let failed =
+                |error| Failure::Failed(format!("cannot set up the account {}: {error}", floor.plan.id));
+            furnish(&floor.api, &floor.plan).await.map_err(failed)?;
+            hang_up_the_old(&floor.api).await.map_err(failed)?;
         }
         watchers.spawn(status::run(floors.clone(), Arc::clone(&tally)));
         let mut people = JoinSet::new();
@@ -136,6 +138,21 @@ async fn furnish(api: &Api, plan: &AccountPlan) -> Result<(), ApiError> {
             if let Ok(written) = written {
                 written?;
             }
+        }
+    }
+    Ok(())
+}
+
+/// Over a directory that was used before: calls of a run that is over are over, as a router would say that restarts.
+async fn hang_up_the_old(api: &Api) -> Result<(), ApiError> {
+    for row in api.presence().await?.agents {
+        let Some(live) = row.live else { continue };
+        for call in &live.calls {
+            api.end_call(&call.call_id, None).await?;
+        }
+        for call in &live.external {
+            let end = json!({"event": "end", "call_id": call.call_id, "agent_id": row.agent_id});
+            api.call_events(&[end]).await?;
         }
     }
     Ok(())

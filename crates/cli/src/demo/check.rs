@@ -1,7 +1,7 @@
 //! Whether everybody saw the same: the board that was kept over the stream, and the roster as it is read at once.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ringfence_client::{ApiError, Presence};
 use ringfence_core::row::row_hash;
@@ -10,9 +10,11 @@ use serde::Serialize;
 use crate::demo::floor::Floor;
 use crate::demo::watch::Seen;
 
-/// An account that nobody disturbs still moves by itself (leases end, wrap-ups too): so a comparison that found another
-/// seq is made again.
-const ATTEMPTS_MAX: u32 = 40;
+/// An account that nobody disturbs still moves by itself (leases end, wrap-ups too), so a comparison that found another
+/// seq is made again, for so long.
+const COMPARE_MAX: Duration = Duration::from_secs(12);
+/// Between two comparisons, unless the board changes before.
+const AGAIN: Duration = Duration::from_millis(100);
 /// A board that does not come as far as the roster within this has lost something.
 const CATCH_UP_MAX: Duration = Duration::from_secs(5);
 
@@ -40,19 +42,19 @@ impl Compared {
 }
 
 pub async fn compare(floor: &Floor) -> Result<Compared, ApiError> {
-    let mut compared = None;
-    for _ in 0..ATTEMPTS_MAX {
+    let until = Instant::now() + COMPARE_MAX;
+    let mut seen = floor.seen.clone();
+    loop {
         let presence = floor.api.presence().await?;
-        let seen = caught_up(floor, &presence).await;
-        let same_seq = seen.as_of.is_some_and(|as_of| as_of.seq == presence.seq) && seen.settled;
-        let result = result(floor, &presence, &seen);
-        let done = same_seq && result.rows_equal && result.hash_equal && result.hashes_equal > 0;
-        compared = Some(result);
-        if done {
-            break;
+        let board = caught_up(floor, &presence).await;
+        let same_seq = board.as_of.is_some_and(|as_of| as_of.seq == presence.seq) && board.settled;
+        let compared = result(floor, &presence, &board);
+        let done = same_seq && compared.is_sound(floor.plan.agents.len());
+        if done || Instant::now() > until {
+            return Ok(compared);
         }
+        drop(tokio::time::timeout(AGAIN, seen.changed()).await);
     }
-    compared.ok_or_else(|| ApiError::Decode { request: "a comparison".to_owned(), why: "none was made".to_owned() })
 }
 
 async fn caught_up(floor: &Floor, presence: &Presence) -> Arc<Seen> {
@@ -61,8 +63,7 @@ async fn caught_up(floor: &Floor, presence: &Presence) -> Arc<Seen> {
         seen.as_of.is_some_and(|as_of| as_of.epoch.to_string() == presence.epoch && as_of.seq >= presence.seq)
     };
     drop(tokio::time::timeout(CATCH_UP_MAX, seen.wait_for(as_far)).await);
-    let seen = Arc::clone(&floor.seen.borrow());
-    seen
+    Arc::clone(&*floor.seen.borrow())
 }
 
 fn result(floor: &Floor, presence: &Presence, seen: &Seen) -> Compared {

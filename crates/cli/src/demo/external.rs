@@ -11,12 +11,14 @@ use crate::demo::tally::Count;
 
 /// Median length in seconds.
 const TALK_SEC: f64 = 45.0;
+/// How often, and for how long, somebody who wants to dial looks whether the phone is free.
+const GLANCE_SEC: f64 = 2.0;
+const GLANCES_MAX: u32 = 60;
 
 pub async fn call(floor: &Floor, plan: &AgentPlan, random: &mut Random) {
     let length = random.lognormal(TALK_SEC, 0.6);
     let (outbound, peer, name) = (random.chance(0.7), random.below(1000), random.next());
-    // A phone that is ringing or talking is not dialled with.
-    if floor.live(&plan.id).is_none_or(|live| live.state != State::Waiting || !live.reachable) {
+    if !idle(floor, plan).await {
         return;
     }
     let direction = if outbound { "outbound" } else { "inbound" };
@@ -34,6 +36,17 @@ pub async fn call(floor: &Floor, plan: &AgentPlan, random: &mut Random) {
         floor.pace.sleep(length).await;
         say(floor, event("end")).await;
     }
+}
+
+/// A phone that is ringing or talking is not dialled with: whether it comes to be neither.
+async fn idle(floor: &Floor, plan: &AgentPlan) -> bool {
+    for _ in 0..GLANCES_MAX {
+        if floor.live(&plan.id).is_some_and(|live| live.state == State::Waiting && live.reachable) {
+            return true;
+        }
+        floor.pace.sleep(GLANCE_SEC).await;
+    }
+    false
 }
 
 async fn say(floor: &Floor, event: Value) -> bool {

@@ -51,7 +51,8 @@ impl Floor {
 
     /// The generator of somebody of this account.
     pub fn random(&self, labels: &[&str]) -> Random {
-        let labels: Vec<&str> = std::iter::once(self.plan.id.as_str()).chain(labels.iter().copied()).collect();
+        let labels: Vec<&str> =
+            std::iter::once(self.plan.id.as_str()).chain(labels.iter().copied()).collect();
         Random::of(self.seed, &labels)
     }
 

@@ -1,15 +1,16 @@
 //! People, as a board shows them.
 
 const FIRST: [&str; 40] = [
-    "Ada", "Amir", "Anna", "Bao", "Bruno", "Carla", "Chen", "Clara", "Daniel", "Dara", "Elena", "Emil", "Fatima", "Femi",
-    "Grace", "Hana", "Hugo", "Ines", "Ivan", "Jamal", "Jana", "Kofi", "Lara", "Leo", "Lucia", "Malik", "Maria", "Mei",
-    "Nadia", "Noah", "Olga", "Omar", "Priya", "Rafael", "Rosa", "Samir", "Sofia", "Tomas", "Yuki", "Zoe",
+    "Ada", "Amir", "Anna", "Bao", "Bruno", "Carla", "Chen", "Clara", "Daniel", "Dara", "Elena", "Emil",
+    "Fatima", "Femi", "Grace", "Hana", "Hugo", "Ines", "Ivan", "Jamal", "Jana", "Kofi", "Lara", "Leo",
+    "Lucia", "Malik", "Maria", "Mei", "Nadia", "Noah", "Olga", "Omar", "Priya", "Rafael", "Rosa", "Samir",
+    "Sofia", "Tomas", "Yuki", "Zoe",
 ];
 
 const LAST: [&str; 31] = [
-    "Adeyemi", "Almeida", "Andersen", "Baker", "Bauer", "Costa", "Diaz", "Dubois", "Eriksen", "Fischer", "Garcia", "Haddad",
-    "Horvat", "Ito", "Jensen", "Kaya", "Khan", "Kim", "Kowalski", "Laurent", "Lopez", "Marino", "Mensah", "Nguyen",
-    "Novak", "Okafor", "Patel", "Rossi", "Santos", "Tanaka", "Weber",
+    "Adeyemi", "Almeida", "Andersen", "Baker", "Bauer", "Costa", "Diaz", "Dubois", "Eriksen", "Fischer",
+    "Garcia", "Haddad", "Horvat", "Ito", "Jensen", "Kaya", "Khan", "Kim", "Kowalski", "Laurent", "Lopez",
+    "Marino", "Mensah", "Nguyen", "Novak", "Okafor", "Patel", "Rossi", "Santos", "Tanaka", "Weber",
 ];
 
 /// 40 and 31 have no divisor in common, so the first 1240 people have names of their own.

@@ -8,8 +8,8 @@ const FIRST_HOUR: f64 = 9.0;
 
 /// Calls by the hour, of a day that has a morning peak, a lunch and an afternoon; never so quiet that nothing moves.
 const CURVE: [f64; 24] = [
-    0.50, 0.50, 0.50, 0.50, 0.50, 0.55, 0.60, 0.75, 0.90, 1.05, 1.15, 1.10, 0.90, 0.85, 1.00, 1.10, 1.05, 0.95,
-    0.85, 0.75, 0.65, 0.60, 0.55, 0.50,
+    0.50, 0.50, 0.50, 0.50, 0.50, 0.55, 0.60, 0.75, 0.90, 1.05, 1.15, 1.10, 0.90, 0.85, 1.00, 1.10, 1.05,
+    0.95, 0.85, 0.75, 0.65, 0.60, 0.55, 0.50,
 ];
 
 #[derive(Debug, Clone, Copy)]

@@ -37,12 +37,21 @@ struct Phone {
 /// Times are the centre's seconds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum State {
-    Away { until: f64 },
-    Bound { refresh: f64, lost: f64 },
+    Away {
+        until: f64,
+    },
+    Bound {
+        refresh: f64,
+        lost: f64,
+    },
     /// Says nothing; its lease is left to run out.
-    Silent { until: f64 },
+    Silent {
+        until: f64,
+    },
     /// Does not answer OPTIONS.
-    Deaf { until: f64 },
+    Deaf {
+        until: f64,
+    },
 }
 
 /// The registrar's own side of the feed.
@@ -55,9 +64,13 @@ struct Node {
 }
 
 pub async fn run(floor: Arc<Floor>) {
-    let mut phones: Vec<Phone> = floor.plan.agents.iter().filter_map(|agent| {
-        agent.has_phone.then(|| Phone::new(&floor, &agent.id, &agent.aor))
-    }).collect();
+    let mut phones: Vec<Phone> = floor
+        .plan
+        .agents
+        .iter()
+        .filter(|agent| agent.has_phone)
+        .map(|agent| Phone::new(&floor, &agent.id, &agent.aor))
+        .collect();
     let source = format!("registrar-{}", floor.plan.id);
     let mut node = Node { source, epoch: now_ms(), seq: 0, waiting: Vec::new() };
     let mut flush = tokio::time::interval(FLUSH);
@@ -99,7 +112,7 @@ impl Phone {
         match self.state {
             State::Away { until } | State::Silent { until } if now >= until => {
                 self.binding += 1;
-                self.register(now, "registered", floor, node);
+                self.register("registered", floor, node);
                 self.state = State::Bound { refresh: now + LEASE_SEC / 2.0, lost: now + self.stays() };
                 floor.ledger.shaky(&self.agent, false);
             }
@@ -112,7 +125,7 @@ impl Phone {
             }
             State::Bound { lost, .. } if now >= lost => self.lose(now, floor, node),
             State::Bound { refresh, lost } if now >= refresh => {
-                self.register(now, "refreshed", floor, node);
+                self.register("refreshed", floor, node);
                 self.state = State::Bound { refresh: now + LEASE_SEC / 2.0, lost };
             }
             State::Away { .. } | State::Silent { .. } | State::Deaf { .. } | State::Bound { .. } => {}
@@ -143,7 +156,7 @@ impl Phone {
         }
     }
 
-    fn register(&mut self, _now: f64, cause: &str, floor: &Floor, node: &mut Node) {
+    fn register(&self, cause: &str, floor: &Floor, node: &mut Node) {
         let lease_ms = u64::try_from(floor.pace.real(LEASE_SEC).as_millis()).unwrap_or(u64::MAX);
         let extension = self.agent.as_str();
         node.push(json!({

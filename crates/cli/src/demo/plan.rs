@@ -19,8 +19,22 @@ const QUEUES: [QueueTerms; 3] = [
 ];
 
 const REASONS: [ReasonTerms; 3] = [
-    ReasonTerms { id: "lunch", name: "Lunch", share: 0.4, minutes: 3.0, allow_inbound: false, productive: false },
-    ReasonTerms { id: "training", name: "Training", share: 0.25, minutes: 4.0, allow_inbound: false, productive: true },
+    ReasonTerms {
+        id: "lunch",
+        name: "Lunch",
+        share: 0.4,
+        minutes: 3.0,
+        allow_inbound: false,
+        productive: false,
+    },
+    ReasonTerms {
+        id: "training",
+        name: "Training",
+        share: 0.25,
+        minutes: 4.0,
+        allow_inbound: false,
+        productive: true,
+    },
     ReasonTerms {
         id: "back_office",
         name: "Back office",
@@ -114,7 +128,12 @@ fn account(seed: u64, name: &str, first: usize, people: usize, pace: &Pace) -> R
     let queues = QUEUES.iter().map(|terms| terms.plan(pace)).collect::<Result<Vec<_>, _>>()?;
     let reasons = REASONS.iter().map(ReasonTerms::plan).collect::<Result<Vec<_>, _>>()?;
     let agents = (0..people).map(|index| agent(seed, name, first + index, index, &queues));
-    Ok(AccountPlan { id: AccountId::parse(name)?, agents: agents.collect::<Result<_, _>>()?, queues, reasons })
+    Ok(AccountPlan {
+        id: AccountId::parse(name)?,
+        agents: agents.collect::<Result<_, _>>()?,
+        queues,
+        reasons,
+    })
 }
 
 fn agent(

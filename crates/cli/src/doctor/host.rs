@@ -30,7 +30,11 @@ pub fn file_limit() -> Finding {
         return Finding::new(what, State::Bad, detail("; raise it with LimitNOFILE= or ulimit -n"));
     }
     if limit < FILES_WANTED {
-        return Finding::new(what, State::Doubtful, detail(&format!("; {FILES_WANTED} are for all connections")));
+        return Finding::new(
+            what,
+            State::Doubtful,
+            detail(&format!("; {FILES_WANTED} are for all connections")),
+        );
     }
     Finding::new(what, State::Good, detail(""))
 }
@@ -67,7 +71,9 @@ pub fn port(listen: SocketAddr, server_answers: bool) -> Finding {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse && server_answers => {
             Finding::new(what, State::Good, format!("{listen} is in use, and a server answers"))
         }
-        Err(error) => Finding::new(what, State::Bad, format!("{listen}: {error}; choose another with --listen")),
+        Err(error) => {
+            Finding::new(what, State::Bad, format!("{listen}: {error}; choose another with --listen"))
+        }
     }
 }
 
@@ -114,7 +120,8 @@ mod tests {
 
     #[test]
     fn the_soft_limit_is_the_first_number_of_its_line() {
-        let text = "Limit  Soft Limit  Hard Limit  Units\nMax open files            1024    524288    files\n";
+        let text =
+            "Limit  Soft Limit  Hard Limit  Units\nMax open files            1024    524288    files\n";
         assert_eq!(open_files(text), Some(1024));
         assert_eq!(open_files("Max open files unlimited unlimited files"), Some(u64::MAX));
         assert_eq!(open_files("Max processes 1 2 processes"), None);

@@ -67,12 +67,7 @@ impl Browser {
         let url = format!("http://{driver}");
         let session = builder.capabilities(capabilities).connect(&url);
         let page = tokio::time::timeout(Duration::from_secs(60), session).await.expect("a browser in time");
-        Self {
-            page: page.expect("a browser"),
-            driver,
-            _running: running.into_inner(),
-            _profile: profile,
-        }
+        Self { page: page.expect("a browser"), driver, _running: running.into_inner(), _profile: profile }
     }
 
     /// What the page's script says.
@@ -82,9 +77,12 @@ impl Browser {
 
     /// Waits until an expression is true.
     pub async fn until(&self, what: &str, expression: &str) {
-        eventually(DEADLINE, what, async || match self.ask(expression).await {
-            Value::Bool(true) => Ok(()),
-            other => Err(format!("{expression} is {other}; the page says {}", self.state().await)),
+        eventually(DEADLINE, what, async || {
+            let found = self.ask(expression).await;
+            if found == true {
+                return Ok(());
+            }
+            Err(format!("{expression} is {found}; the page says {}", self.state().await))
         })
         .await;
     }

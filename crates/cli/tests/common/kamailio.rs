@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 use super::process::{Program, Running};
 use super::{DEADLINE, eventually, http, ports};
 
-const KAMAILIO: Program = Program { name: "kamailio", package: "kamailio (and kamailio-extra-modules, kamailio-json-modules, kamailio-utils-modules)" };
+const KAMAILIO: Program = Program {
+    name: "kamailio",
+    package: "kamailio (and kamailio-extra-modules, kamailio-json-modules, kamailio-utils-modules)",
+};
 
 /// docs/integrations/kamailio.
 pub fn documents() -> PathBuf {
@@ -49,6 +52,19 @@ impl Kamailio {
             }
         })
         .await;
+    }
+
+    /// Events it still holds, and events it gave up.
+    pub async fn undelivered(&self) -> (u64, u64) {
+        let answer = http::get(self.addr, "/v1/epoch", &[]).await.expect("an answer of Kamailio");
+        let count =
+            |name: &str| answer.body[name].as_u64().unwrap_or_else(|| panic!("`{name}` in {answer:?}"));
+        (count("queued"), count("lost"))
+    }
+
+    /// What it has logged.
+    pub fn talk(&self) -> String {
+        self.running.as_ref().map(Running::talk).unwrap_or_default()
     }
 
     /// A call of its JSON-RPC.

@@ -84,10 +84,12 @@ impl Ledger {
     }
 
     /// A token is used once, and a grant asked for after another was known is newer.
-    pub fn assert_tokens_increase(&self) {
+    pub fn tokens_increase(&self) -> Result<(), String> {
         let entries = self.entries();
         let fences: BTreeSet<Fence> = entries.iter().map(|entry| entry.offer.fence).collect();
-        assert_eq!(fences.len(), entries.len(), "every grant has a token of its own");
+        if fences.len() != entries.len() {
+            return Err(format!("{} grants have {} tokens", entries.len(), fences.len()));
+        }
         let mut known: Vec<&Entry> = entries.iter().collect();
         known.sort_by_key(|entry| entry.granted);
         let mut asked: Vec<&Entry> = entries.iter().collect();
@@ -97,12 +99,15 @@ impl Ledger {
             while let Some(before) = known.next_if(|before| before.granted < entry.asked) {
                 highest = highest.max(Some(before.offer.fence));
             }
-            assert!(Some(entry.offer.fence) > highest, "{:?} was granted after {highest:?}", entry.offer);
+            if Some(entry.offer.fence) <= highest {
+                return Err(format!("{:?} was granted after {highest:?}", entry.offer));
+            }
         }
+        Ok(())
     }
 
     /// Between the answer to a reserve and the step that frees it, the agent is nobody else's.
-    pub fn assert_nobody_is_shared(&self) {
+    pub fn nobody_is_shared(&self) -> Result<(), String> {
         let mut by_agent: BTreeMap<AgentId, Vec<Entry>> = BTreeMap::new();
         for entry in self.entries() {
             by_agent.entry(entry.offer.agent_id.clone()).or_default().push(entry);
@@ -110,10 +115,12 @@ impl Ledger {
         for (agent, mut held) in by_agent {
             held.sort_by_key(|entry| entry.granted);
             for pair in held.windows(2) {
-                let until = pair[0].released.unwrap_or_else(|| panic!("{agent} is still held by {:?}", pair[0].offer));
                 let (first, second) = (&pair[0].offer.offer_id, &pair[1].offer.offer_id);
-                assert!(pair[1].granted >= until, "{agent} was held by {first} and {second} at once");
+                if pair[0].released.is_none_or(|until| pair[1].granted < until) {
+                    return Err(format!("{agent} was held by {first} and {second} at once"));
+                }
             }
         }
+        Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! A real process, and everything it started, for as long as its guard lives.
+//! A real process, and everything it started, for as long as its guard lives, and no longer than the test process.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -25,11 +25,14 @@ impl Program {
     pub fn find(self) -> PathBuf {
         let path = std::env::var_os("PATH").unwrap_or_default();
         // Debian keeps servers where the PATH of a plain user does not lead.
-        let places = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin"), PathBuf::from("/usr/bin")]);
+        let places =
+            std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin"), PathBuf::from("/usr/bin")]);
         let found = places.map(|place| place.join(self.name)).find(|path| path.is_file());
         found.unwrap_or_else(|| {
             let Self { name, package } = self;
-            panic!("`{name}` is missing; it is in the Debian package {package}: `cargo xtask setup` installs it")
+            panic!(
+                "`{name}` is missing; it is in the Debian package {package}: `cargo xtask setup` installs it"
+            )
         })
     }
 
@@ -42,6 +45,8 @@ impl Program {
 pub struct Running {
     name: String,
     child: Child,
+    /// Kills the group when this test process is no more, however it ended.
+    leash: Child,
     talk: PathBuf,
     ended: Option<ExitStatus>,
 }
@@ -66,7 +71,8 @@ impl Running {
         let stdout = if piped { Stdio::piped() } else { Stdio::from(file.try_clone().expect("a log file")) };
         command.stdin(Stdio::null()).stdout(stdout).stderr(file).process_group(0);
         let child = command.spawn().unwrap_or_else(|error| panic!("{name} does not start: {error}"));
-        Self { name: name.to_owned(), child, talk, ended: None }
+        let leash = leash(child.id());
+        Self { name: name.to_owned(), child, leash, talk, ended: None }
     }
 
     pub fn pid(&self) -> u32 {
@@ -83,7 +89,9 @@ impl Running {
 
     /// What it has said on stderr.
     pub fn talk(&self) -> String {
-        std::fs::read(&self.talk).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+        std::fs::read(&self.talk)
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .unwrap_or_default()
     }
 
     /// SIGKILL, as a power cut is for a process, and the wait until nothing of it is left.
@@ -113,11 +121,18 @@ impl Drop for Running {
         if was_running {
             _ = self.child.wait();
         }
+        // Before its pipe closes, since from now on the group's number may be somebody else's.
+        _ = self.leash.kill();
+        _ = self.leash.wait();
         if std::thread::panicking() {
             let talk = self.talk();
             let lines: Vec<&str> = talk.lines().collect();
             let last = lines[lines.len().saturating_sub(TALK_LINES)..].join("\n");
-            eprintln!("--- the end of what {} said (it {}):\n{last}", self.name, how(self.ended, was_running));
+            eprintln!(
+                "--- the end of what {} said (it {}):\n{last}",
+                self.name,
+                how(self.ended, was_running)
+            );
         }
     }
 }
@@ -139,6 +154,14 @@ fn signal(name: &str, group: u32) {
     shell.args(["-c", "kill -s \"$0\" -- \"-$1\"", name, &group.to_string()]);
     // That the group is gone already is what was wanted.
     _ = shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+}
+
+/// A shell that waits for the end of a pipe only this process holds.
+fn leash(group: u32) -> Child {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "read -r _; kill -s KILL -- \"-$0\"", &group.to_string()]).process_group(0);
+    shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    shell.spawn().expect("a shell")
 }
 
 fn lines(stdout: ChildStdout) -> Receiver<String> {

@@ -83,7 +83,12 @@ impl Watcher {
     pub fn assert_clean(&self) {
         let history = self.history();
         let faults = history.rules.faults();
-        assert!(faults.is_empty(), "{} faults on the stream, the first:\n{}", faults.len(), faults[..faults.len().min(10)].join("\n"));
+        assert!(
+            faults.is_empty(),
+            "{} faults on the stream, the first:\n{}",
+            faults.len(),
+            faults[..faults.len().min(10)].join("\n")
+        );
         let counters = history.board.counters();
         assert_eq!((counters.resyncs, counters.hash_mismatches), (0, 0), "{counters:?}");
         assert!(!self.task.is_finished(), "the stream client ended");
