@@ -37,7 +37,11 @@ impl Args {
 }
 
 fn args() -> Args {
-    let mut args = Args { rounds: ROUNDS, dir: std::env::temp_dir().join(format!("ringfence-reach-{}", std::process::id())), only: None };
+    let mut args = Args {
+        rounds: ROUNDS,
+        dir: std::env::temp_dir().join(format!("ringfence-reach-{}", std::process::id())),
+        only: None,
+    };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         match word.as_str() {
@@ -67,8 +71,15 @@ fn print(name: &str, ours: Vec<f64>, floor: Vec<f64>, unit: &str, reach: f64) {
     let (ours, floor, ratio) = (spread(ours), spread(floor), spread(ratios));
     println!(
         "{name}\n  ours  {:>9.2} {unit} ({:.2} .. {:.2})\n  floor {:>9.2} {unit} ({:.2} .. {:.2})\n  ratio {:>9.2} ({:.2} .. {:.2}), reach {reach}: {}",
-        ours.median, ours.least, ours.most, floor.median, floor.least, floor.most,
-        ratio.median, ratio.least, ratio.most,
+        ours.median,
+        ours.least,
+        ours.most,
+        floor.median,
+        floor.least,
+        floor.most,
+        ratio.median,
+        ratio.least,
+        ratio.most,
         if ratio.median <= reach { "met" } else { "missed" }
     );
 }
@@ -80,7 +91,10 @@ fn main() -> Result<(), Failure> {
     if args.wants("core") {
         let figures: Result<Vec<f64>, Failure> = (0..args.rounds).map(|_| core::cycles()).collect();
         let all = spread(figures?);
-        println!("reserve + answer + end, decisions alone\n  ours  {:>9.2} us ({:.2} .. {:.2})", all.median, all.least, all.most);
+        println!(
+            "reserve + answer + end, decisions alone\n  ours  {:>9.2} us ({:.2} .. {:.2})",
+            all.median, all.least, all.most
+        );
     }
     if args.wants("memory") {
         memory(&args, &runtime)?;

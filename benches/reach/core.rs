@@ -25,7 +25,8 @@ pub fn cycles() -> Result<f64, Failure> {
         let entry = Box::new(AgentEntry { addresses: vec![address], ..AgentEntry::default() });
         account.step(Input::PutAgent { agent: agent.clone(), entry }, &By::SYSTEM, now);
         let queues = Some(vec![QueueChoice { queue: queue.clone(), tier: None, position: None }]);
-        let event = EventInput { agent, event: AgentEvent::Available, queues, create: false, expected_seq: None };
+        let event =
+            EventInput { agent, event: AgentEvent::Available, queues, create: false, expected_seq: None };
         account.step(Input::Event(event), &By::SYSTEM, now);
     }
     let calls: Result<Vec<ringfence::CallId>, _> = (0..CYCLES).map(|n| format!("c{n}").parse()).collect();

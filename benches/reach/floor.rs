@@ -26,7 +26,12 @@ impl Actor for Bare {
         Ok(0)
     }
 
-    async fn handle(&self, _: ActorRef<Ask>, Ask::Add(by, reply): Ask, sum: &mut u64) -> Result<(), ActorProcessingErr> {
+    async fn handle(
+        &self,
+        _: ActorRef<Ask>,
+        Ask::Add(by, reply): Ask,
+        sum: &mut u64,
+    ) -> Result<(), ActorProcessingErr> {
         *sum += by;
         reply.send(*sum)?;
         Ok(())

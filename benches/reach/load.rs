@@ -26,7 +26,8 @@ pub async fn staffed(engine: &Engine, agents: usize) -> Result<(Account, QueueId
         let entry = AgentEntry { addresses: vec![address], ..AgentEntry::default() };
         account.put_agent(By::SYSTEM, agent.clone(), entry).await?;
         let queues = Some(vec![QueueChoice { queue: queue.clone(), tier: None, position: None }]);
-        let input = EventInput { agent, event: AgentEvent::Available, queues, create: false, expected_seq: None };
+        let input =
+            EventInput { agent, event: AgentEvent::Available, queues, create: false, expected_seq: None };
         account.event(By::SYSTEM, input).await?;
     }
     Ok((account, queue))

@@ -80,6 +80,8 @@ pub struct Account {
     pub(crate) tombstone_floor: u64,
     pub(crate) counts: BucketCounts,
     pub(crate) deadlines: Deadlines,
+    /// Contacts held per source, to be held against what the source says it has.
+    pub(crate) contacts_by_source: BTreeMap<SourceId, u64>,
     /// When each AoR is looked at next.
     pub(crate) aor_armed: BTreeMap<Ix, Time>,
     /// When a lost phone stops being shown as there; soft.
@@ -150,6 +152,7 @@ impl Account {
             tombstone_floor: 0,
             counts: BucketCounts::default(),
             deadlines: Deadlines::default(),
+            contacts_by_source: BTreeMap::new(),
             aor_armed: BTreeMap::new(),
             graces: BTreeMap::new(),
             touched: Touched::default(),
@@ -267,8 +270,13 @@ impl Account {
         self.tombstone_floor
     }
 
+    /// Contacts held from this source.
+    pub fn contacts_of(&self, source: &SourceId) -> u64 {
+        self.contacts_by_source.get(source).copied().unwrap_or(0)
+    }
+
     /// AoRs that have a contact from this source: what a snapshot of it must speak of.
-    pub fn aors_of(&self, source: &crate::id::SourceId) -> Vec<String> {
+    pub fn aors_of(&self, source: &SourceId) -> Vec<String> {
         self.aors
             .iter()
             .filter(|(_, aor)| aor.contacts.iter().any(|contact| contact.source == *source))
@@ -281,11 +289,22 @@ impl Account {
         if agent.entry.permanent_contact() {
             return Lease::Held;
         }
-        agent.aors.iter().filter_map(|ix| self.aors.get(*ix)).map(Aor::live_until).max().unwrap_or(Lease::None)
+        agent
+            .aors
+            .iter()
+            .filter_map(|ix| self.aors.get(*ix))
+            .map(Aor::live_until)
+            .max()
+            .unwrap_or(Lease::None)
     }
 
     pub(crate) fn subject<'a>(&self, agent: &'a Agent, now: Time) -> Subject<'a> {
-        Subject { agent, live_until: self.live_until(agent), paused_inbound: self.settings.paused_inbound, now }
+        Subject {
+            agent,
+            live_until: self.live_until(agent),
+            paused_inbound: self.settings.paused_inbound,
+            now,
+        }
     }
 }
 

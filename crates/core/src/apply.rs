@@ -105,7 +105,14 @@ impl Account {
     }
 
     /// Takes the agent's new standing: time accounting, counts, the queues' indexes, the row's seq.
-    pub(crate) fn settle(&mut self, ix: Ix, change: &Change, standing: Standing, by: &By, moment: &Moment<'_>) {
+    pub(crate) fn settle(
+        &mut self,
+        ix: Ix,
+        change: &Change,
+        standing: Standing,
+        by: &By,
+        moment: &Moment<'_>,
+    ) {
         let Some(agent) = self.agents.get_mut(ix) else { return };
         let old = agent.standing;
         let offerable = |standing: &Standing| standing.failing == ClauseSet::EMPTY;
@@ -275,8 +282,11 @@ impl Account {
     fn end_offer(&mut self, id: &OfferId, ended: Ended) -> Option<Ix> {
         let entry = Arc::make_mut(self.offers.get_mut(id)?);
         self.deadlines.disarm(entry.offer.expires_at, Deadline::Offer(id.clone()));
-        let last =
-            LastOffer { at: ended.at, queue_id: entry.offer.queue_id.clone(), outcome: ended.outcome.clone() };
+        let last = LastOffer {
+            at: ended.at,
+            queue_id: entry.offer.queue_id.clone(),
+            outcome: ended.outcome.clone(),
+        };
         let accepted = ended.outcome == Outcome::Accepted;
         let agent_id = entry.offer.agent_id.clone();
         let call_id = entry.offer.call_id.clone();
@@ -330,7 +340,10 @@ impl Account {
     fn end_leg(&mut self, id: &AgentId, call_id: &CallId, wrap_up: Option<&WrapUp>, at: Time) -> Option<Ix> {
         let ix = *self.agent_by_id.get(id)?;
         let agent = self.agents.get_mut(ix)?;
-        let place = agent.slots.iter().position(|slot| matches!(slot, Slot::InCall(call) if call.call_id == *call_id))?;
+        let place = agent
+            .slots
+            .iter()
+            .position(|slot| matches!(slot, Slot::InCall(call) if call.call_id == *call_id))?;
         if let Slot::InCall(call) = agent.slots.remove(place) {
             self.deadlines.disarm(call.until, Deadline::Call(ix));
         }
@@ -379,7 +392,8 @@ impl Account {
     fn end_wrap_up(&mut self, agent: &AgentId, call_id: &CallId) -> Option<Ix> {
         let ix = *self.agent_by_id.get(agent)?;
         let agent = self.agents.get_mut(ix)?;
-        let place = agent.slots.iter().position(|slot| matches!(slot, Slot::WrapUp(w) if w.call_id == *call_id))?;
+        let place =
+            agent.slots.iter().position(|slot| matches!(slot, Slot::WrapUp(w) if w.call_id == *call_id))?;
         if let Slot::WrapUp(wrap_up) = agent.slots.remove(place) {
             self.deadlines.disarm(wrap_up.until, Deadline::WrapUp(ix));
         }

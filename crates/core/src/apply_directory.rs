@@ -233,7 +233,10 @@ impl Account {
                 *known = contact.clone();
                 (known.exact, known.soft_stamp, known.soft_qualified) = soft;
             }
-            None => aor.contacts.push(contact.clone()),
+            None => {
+                aor.contacts.push(contact.clone());
+                *self.contacts_by_source.entry(contact.source.clone()).or_default() += 1;
+            }
         }
         let owner = aor.owner;
         self.dirty.insert(PageKey::aor(ix));
@@ -241,10 +244,23 @@ impl Account {
         owner
     }
 
-    pub(crate) fn unbind(&mut self, name: &str, source: &SourceId, id: &str, stamp: Stamp, at: Time) -> Option<Ix> {
+    pub(crate) fn unbind(
+        &mut self,
+        name: &str,
+        source: &SourceId,
+        id: &str,
+        stamp: Stamp,
+        at: Time,
+    ) -> Option<Ix> {
         let ix = self.open_aor(name);
         let aor = self.aors.get_mut(ix)?;
+        let before = aor.contacts.len();
         aor.contacts.retain(|contact| contact.source != *source || contact.id != id);
+        if aor.contacts.len() < before
+            && let Some(count) = self.contacts_by_source.get_mut(source)
+        {
+            *count = count.saturating_sub(1);
+        }
         let fresh = |gone: &Gone| at.since(gone.at) <= MEMORY_MS && (gone.source != *source || gone.id != id);
         aor.gone.retain(fresh);
         aor.gone.push(Gone { source: source.clone(), id: id.to_owned(), stamp, at });

@@ -135,7 +135,8 @@ impl Aor {
     /// Newest word about this contact, present or gone.
     pub(crate) fn stamp_of(&self, source: &SourceId, id: &str) -> Stamp {
         let present = self.contact(source, id).map(Contact::last_stamp);
-        let gone = self.gone.iter().find(|gone| gone.source == *source && gone.id == id).map(|gone| gone.stamp);
+        let gone =
+            self.gone.iter().find(|gone| gone.source == *source && gone.id == id).map(|gone| gone.stamp);
         present.max(gone).unwrap_or(Stamp::ZERO)
     }
 

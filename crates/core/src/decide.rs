@@ -13,9 +13,9 @@ use crate::account::{Account, Moment, Step};
 use crate::agent::{By, Standing};
 use crate::bucket::{Bucket, Facets};
 use crate::fact::{Change, Fact};
-use crate::fence::{ClauseSet, OfferKind};
 use crate::feed::FeedItem;
-use crate::id::AgentId;
+use crate::fence::{ClauseSet, OfferKind};
+use crate::id::{AgentId, OfferId};
 use crate::input::{FEED_ITEMS_MAX, Fed, Input, Reply};
 use crate::offer::Cause;
 use crate::refusal::Refusal;
@@ -65,8 +65,7 @@ impl Account {
     /// The same with soft state to be laid over the change before the standing is seen.
     pub(crate) fn emit_with(&mut self, step: &mut Step, change: Change, overlay: impl FnOnce(&mut Self)) {
         let by = step.system.then_some(By::SYSTEM);
-        let moment =
-            Moment { seq: self.seq + 1, at: step.now, by: by.as_ref().unwrap_or(&step.by) };
+        let moment = Moment { seq: self.seq + 1, at: step.now, by: by.as_ref().unwrap_or(&step.by) };
         let agent = self.change(&change, &moment);
         overlay(self);
         let standing = agent.and_then(|ix| self.standing(ix, step.now));
@@ -108,15 +107,15 @@ impl Account {
         let offers: Vec<_> = agent.live_offers().cloned().collect();
         for id in offers {
             let Some(agent) = self.agents.get(ix) else { return };
-            let Some(entry) = self.offers.get(&id) else { continue };
-            let kind = if entry.offer.queue_id.is_some() { OfferKind::Queue } else { OfferKind::Direct };
-            if let Some(cause) = self.cause_to_rescind(agent, kind, step.now) {
+            if let Some(cause) = self.cause_to_rescind(agent, &id, step.now) {
                 self.rescind(step, &id, cause);
             }
         }
     }
 
-    fn cause_to_rescind(&self, agent: &crate::agent::Agent, kind: OfferKind, now: Time) -> Option<Cause> {
+    fn cause_to_rescind(&self, agent: &crate::agent::Agent, offer: &OfferId, now: Time) -> Option<Cause> {
+        let queue = self.offer(offer)?.offer.queue_id.as_ref();
+        let kind = if queue.is_some() { OfferKind::Queue } else { OfferKind::Direct };
         let (failing, _) = self.subject(agent, now).failing(kind);
         if failing.contains(crate::fence::Clause::ExternalCall) {
             Some(Cause::ExternalCall)

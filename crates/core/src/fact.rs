@@ -37,29 +37,106 @@ pub struct Fact {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Change {
     Settings(AccountSettings),
-    AgentPut { agent: AgentId, entry: Arc<AgentEntry> },
-    AgentRemoved { agent: AgentId },
-    QueuePut { queue: QueueId, settings: Box<QueueSettings> },
-    QueueRemoved { queue: QueueId },
-    ReasonPut { reason: PauseReason },
-    ReasonRemoved { reason: ReasonId },
-    Joined { agent: AgentId, queue: QueueId, tier: u8, position: u32, mode: MembershipMode },
-    Left { agent: AgentId, queue: QueueId },
-    StatusSet { agent: AgentId, status: Status, misses_reset: bool },
-    Bound { aor: String, contact: Box<Contact> },
-    Unbound { aor: String, source: SourceId, id: String, stamp: Stamp },
+    AgentPut {
+        agent: AgentId,
+        entry: Arc<AgentEntry>,
+    },
+    AgentRemoved {
+        agent: AgentId,
+    },
+    QueuePut {
+        queue: QueueId,
+        settings: Box<QueueSettings>,
+    },
+    QueueRemoved {
+        queue: QueueId,
+    },
+    ReasonPut {
+        reason: PauseReason,
+    },
+    ReasonRemoved {
+        reason: ReasonId,
+    },
+    Joined {
+        agent: AgentId,
+        queue: QueueId,
+        tier: u8,
+        position: u32,
+        mode: MembershipMode,
+    },
+    Left {
+        agent: AgentId,
+        queue: QueueId,
+    },
+    StatusSet {
+        agent: AgentId,
+        status: Status,
+        misses_reset: bool,
+    },
+    Bound {
+        aor: String,
+        contact: Box<Contact>,
+    },
+    Unbound {
+        aor: String,
+        source: SourceId,
+        id: String,
+        stamp: Stamp,
+    },
     /// Only the standing changed: a grace ran out, a setting turned.
-    Settled { agent: AgentId },
-    ExternalBegan { agent: AgentId, call: Box<ExternalCall> },
-    ExternalOver { agent: AgentId, call_id: CallId, source: SourceId, stamp: Stamp },
-    Granted { entry: Arc<OfferEntry> },
-    Extended { offer: OfferId, expires_at: Time },
-    LegKnown { offer: OfferId, leg_call_id: CallId },
-    OfferEnded { offer: OfferId, outcome: Outcome, lease_over: bool, misses: u32, cooldown_until: Option<Time> },
-    Answered { offer: OfferId, call: Box<AgentCall> },
-    LegEnded { agent: AgentId, call_id: CallId, wrap_up: Option<Box<WrapUp>> },
-    CallEnded { call_id: CallId },
-    WrapUpEnded { agent: AgentId, call_id: CallId },
-    WrapUpMoved { agent: AgentId, call_id: CallId, until: Time },
-    CooldownOver { agent: AgentId },
+    Settled {
+        agent: AgentId,
+    },
+    ExternalBegan {
+        agent: AgentId,
+        call: Box<ExternalCall>,
+    },
+    ExternalOver {
+        agent: AgentId,
+        call_id: CallId,
+        source: SourceId,
+        stamp: Stamp,
+    },
+    Granted {
+        entry: Arc<OfferEntry>,
+    },
+    Extended {
+        offer: OfferId,
+        expires_at: Time,
+    },
+    LegKnown {
+        offer: OfferId,
+        leg_call_id: CallId,
+    },
+    OfferEnded {
+        offer: OfferId,
+        outcome: Outcome,
+        lease_over: bool,
+        misses: u32,
+        cooldown_until: Option<Time>,
+    },
+    Answered {
+        offer: OfferId,
+        call: Box<AgentCall>,
+    },
+    LegEnded {
+        agent: AgentId,
+        call_id: CallId,
+        wrap_up: Option<Box<WrapUp>>,
+    },
+    CallEnded {
+        call_id: CallId,
+    },
+    WrapUpEnded {
+        agent: AgentId,
+        call_id: CallId,
+    },
+    WrapUpMoved {
+        agent: AgentId,
+        call_id: CallId,
+        until: Time,
+    },
+    CooldownOver {
+        agent: AgentId,
+    },
 }

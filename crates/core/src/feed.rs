@@ -45,11 +45,25 @@ pub struct Event {
 #[derive(Debug, Clone, PartialEq)]
 pub enum EventKind {
     /// The whole contact set of one AoR at this source.
-    Bindings { aor: String, contacts: Vec<EventContact> },
+    Bindings {
+        aor: String,
+        contacts: Vec<EventContact>,
+    },
     /// These contacts are gone; the others of the AoR are not spoken of.
-    Gone { aor: String, contacts: Vec<String> },
-    Qualify { aor: String, contact: String, qualify: Qualify },
-    Heartbeat { contacts_total: Option<u64>, users_total: Option<u64>, lost: u64 },
+    Gone {
+        aor: String,
+        contacts: Vec<String>,
+    },
+    Qualify {
+        aor: String,
+        contact: String,
+        qualify: Qualify,
+    },
+    Heartbeat {
+        contacts_total: Option<u64>,
+        users_total: Option<u64>,
+        lost: u64,
+    },
     Call(CallEvent),
 }
 

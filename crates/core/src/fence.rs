@@ -198,9 +198,7 @@ impl Subject<'_> {
         let (ok, until) = match &self.agent.status {
             Status::Available => (true, None),
             Status::Offline => (false, None),
-            Status::OnBreak(pause) => {
-                (pause.allow_inbound && self.paused_inbound.lets_through(kind), None)
-            }
+            Status::OnBreak(pause) => (pause.allow_inbound && self.paused_inbound.lets_through(kind), None),
         };
         Check { clause: Clause::Status, ok, since: Some(self.agent.status_since), until }
     }

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::agent::AgentEntry;
-use crate::fence::{Check, PausedInbound};
 use crate::feed::FeedItem;
+use crate::fence::{Check, PausedInbound};
 use crate::id::{AgentId, CallId, OfferId, QueueId, ReasonId, RouterId};
 use crate::offer::{Fence, Offer};
 use crate::queue::QueueSettings;
@@ -39,22 +39,60 @@ pub enum Input {
     /// Once per unclean process start: live offers get their full length again.
     Rearm,
     SetSettings(AccountSettings),
-    PutAgent { agent: AgentId, entry: Box<AgentEntry> },
-    RemoveAgent { agent: AgentId },
-    PutQueue { queue: QueueId, settings: Box<QueueSettings> },
-    RemoveQueue { queue: QueueId },
+    PutAgent {
+        agent: AgentId,
+        entry: Box<AgentEntry>,
+    },
+    RemoveAgent {
+        agent: AgentId,
+    },
+    PutQueue {
+        queue: QueueId,
+        settings: Box<QueueSettings>,
+    },
+    RemoveQueue {
+        queue: QueueId,
+    },
     PutReason(PauseReason),
-    RemoveReason { reason: ReasonId },
+    RemoveReason {
+        reason: ReasonId,
+    },
     Event(EventInput),
-    ReserveAgent { agent: AgentId, queue: Option<QueueId>, ask: Ask },
-    ReserveQueue { queue: QueueId, ask: Ask, exclude: Vec<AgentId> },
-    Offer { offer: OfferId, fence: Fence, verb: Verb },
-    EndCall { call: CallId, agent: Option<AgentId>, fence: Option<Fence> },
+    ReserveAgent {
+        agent: AgentId,
+        queue: Option<QueueId>,
+        ask: Ask,
+    },
+    ReserveQueue {
+        queue: QueueId,
+        ask: Ask,
+        exclude: Vec<AgentId>,
+    },
+    Offer {
+        offer: OfferId,
+        fence: Fence,
+        verb: Verb,
+    },
+    EndCall {
+        call: CallId,
+        agent: Option<AgentId>,
+        fence: Option<Fence>,
+    },
     /// At most [`FEED_ITEMS_MAX`] items; `create` makes agents of AoRs nobody has (development servers).
-    Feed { items: Vec<FeedItem>, create: bool },
-    Explain { agent: AgentId, queue: Option<QueueId> },
-    ReadAgent { agent: AgentId },
-    ReadOffer { offer: OfferId },
+    Feed {
+        items: Vec<FeedItem>,
+        create: bool,
+    },
+    Explain {
+        agent: AgentId,
+        queue: Option<QueueId>,
+    },
+    ReadAgent {
+        agent: AgentId,
+    },
+    ReadOffer {
+        offer: OfferId,
+    },
 }
 
 /// A record touches at most this many agents; larger inputs are split before the mailbox.

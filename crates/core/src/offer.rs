@@ -31,7 +31,9 @@ impl fmt::Display for Fence {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a fence token is two whole numbers with a dot between them, as the grant gave it, like \"1763800000000.7\"")]
+#[error(
+    "a fence token is two whole numbers with a dot between them, as the grant gave it, like \"1763800000000.7\""
+)]
 pub struct BadFence;
 
 impl FromStr for Fence {

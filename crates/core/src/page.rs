@@ -218,7 +218,8 @@ impl Account {
             }
             Page::Aors(entries) => entries.into_iter().for_each(|(ix, aor)| self.aors.restore(ix, aor)),
             Page::Offers(entries) => {
-                self.offers.extend(entries.into_iter().map(|entry| (entry.offer.offer_id.clone(), entry.into())));
+                self.offers
+                    .extend(entries.into_iter().map(|entry| (entry.offer.offer_id.clone(), entry.into())));
             }
             Page::Calls(entries) => {
                 self.calls.extend(entries.into_iter().map(|call| (call.id.clone(), call)));
@@ -251,6 +252,9 @@ impl Account {
         }
         let aors: Vec<(Ix, String)> = self.aors.iter().map(|(ix, aor)| (ix, aor.name.clone())).collect();
         self.unowned_aors = aors.len();
+        for contact in self.aors.iter().flat_map(|(_, aor)| &aor.contacts) {
+            *self.contacts_by_source.entry(contact.source.clone()).or_default() += 1;
+        }
         for (ix, name) in aors {
             if let Some(owner) = self.owner_of(&name) {
                 self.attach(ix, owner);

@@ -91,7 +91,10 @@ impl QueueSettings {
             return Err(("wrap_up_max_sec", "at most 86400 seconds".to_owned()));
         }
         if self.wrap_up_sec.is_some_and(|sec| sec > self.wrap_up_max_sec) {
-            return Err(("wrap_up_sec", format!("at most wrap_up_max_sec, which is {}", self.wrap_up_max_sec)));
+            return Err((
+                "wrap_up_sec",
+                format!("at most wrap_up_max_sec, which is {}", self.wrap_up_max_sec),
+            ));
         }
         for (field, sec) in [
             ("reject_cooldown_sec", self.reject_cooldown_sec),

@@ -14,7 +14,9 @@ pub enum Refusal {
     UnknownQueue { queue: QueueId },
     #[error("there is no pause reason {reason:?} in this account")]
     UnknownReason { reason: ReasonId },
-    #[error("there is no offer {offer:?}: it was never granted here, or ended so long ago that it is forgotten")]
+    #[error(
+        "there is no offer {offer:?}: it was never granted here, or ended so long ago that it is forgotten"
+    )]
     UnknownOffer { offer: OfferId },
     #[error("agent {agent:?} cannot be offered a call now; the checks that are not ok say why")]
     NotOfferable { agent: AgentId, checks: Vec<Check> },
@@ -33,7 +35,9 @@ pub enum Refusal {
     CallEnded { call: CallId },
     #[error("call {call:?} already has {limit} agents in it")]
     CallFull { call: CallId, limit: usize },
-    #[error("offer id {offer:?} was used for another request (other call, target, queue or lease); mint a new one")]
+    #[error(
+        "offer id {offer:?} was used for another request (other call, target, queue or lease); mint a new one"
+    )]
     OfferIdReused { offer: OfferId },
     #[error("the fence token is not the one offer {offer:?} was granted with")]
     StaleFence { offer: OfferId },
@@ -45,7 +49,9 @@ pub enum Refusal {
     NotLoggedIn { agent: AgentId },
     #[error("agent {agent:?} is in a call; end it first")]
     AgentInCall { agent: AgentId },
-    #[error("agent {agent:?} cannot change this membership of queue {queue:?}: a {mode} queue is changed by {by}")]
+    #[error(
+        "agent {agent:?} cannot change this membership of queue {queue:?}: a {mode} queue is changed by {by}"
+    )]
     MembershipDenied { agent: AgentId, queue: QueueId, mode: &'static str, by: &'static str },
     #[error("queue {queue:?} is named twice; name each queue once")]
     DuplicateQueue { queue: QueueId },

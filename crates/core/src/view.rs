@@ -9,8 +9,8 @@ use crate::id::AgentId;
 use crate::offer::OfferEntry;
 use crate::queue::Queue;
 use crate::row::{
-    AgentRow, Directory, Live, Pause, QueueMembership, QueueRow, RowCall, RowExternal, RowLastOffer, RowOffer,
-    RowWrapUp, ServiceLevel, StatusWord, Today,
+    AgentRow, Directory, Live, Pause, QueueMembership, QueueRow, RowCall, RowExternal, RowLastOffer,
+    RowOffer, RowWrapUp, ServiceLevel, StatusWord, Today,
 };
 use crate::slab::Ix;
 

@@ -104,7 +104,13 @@ impl Account {
     }
 
     /// A later step on an offer, under its token.
-    pub async fn offer(&self, by: By, offer: OfferId, fence: Fence, verb: Verb) -> Result<OfferAnswer, Error> {
+    pub async fn offer(
+        &self,
+        by: By,
+        offer: OfferId,
+        fence: Fence,
+        verb: Verb,
+    ) -> Result<OfferAnswer, Error> {
         self.offer_answer(Input::Offer { offer, fence, verb }, by).await
     }
 
@@ -187,6 +193,13 @@ impl Account {
                 (_, other) => Err(mismatch(other)),
             }
         })
+    }
+
+    pub(crate) async fn contacts_of(&self, source: SourceId) -> Result<u64, Error> {
+        let (reply, answer) = oneshot::channel();
+        let mailbox = load::ready(&self.shared, &self.cell).await?;
+        mailbox.send(Msg::ContactsOf { source, reply });
+        answer.await.map_err(|_| Error::Unavailable)
     }
 
     pub(crate) async fn aors_of(&self, source: SourceId) -> Result<Vec<String>, Error> {

@@ -20,20 +20,36 @@ use crate::shared::Shared;
 
 /// Everything that can be said to an account's actor.
 pub(crate) enum Msg {
-    Do { input: Input, by: By, waiting: Option<Waiting> },
+    Do {
+        input: Input,
+        by: By,
+        waiting: Option<Waiting>,
+    },
     /// Deadlines may be due.
     Tick,
     /// A reader has come: keep rows from here on.
-    ShowRows { ready: oneshot::Sender<()> },
+    ShowRows {
+        ready: oneshot::Sender<()>,
+    },
     /// Write the pages that changed since the last snapshot.
     Snapshot,
     /// The snapshot found no room: these pages are still to be written.
-    SnapshotFailed { pages: Vec<PageId> },
+    SnapshotFailed {
+        pages: Vec<PageId>,
+    },
     /// Panics, as a bug would.
     #[cfg(test)]
     Fail,
+    /// How many contacts there are from this source.
+    ContactsOf {
+        source: SourceId,
+        reply: oneshot::Sender<u64>,
+    },
     /// AoRs that have contacts from this source.
-    AorsOf { source: SourceId, reply: oneshot::Sender<Vec<String>> },
+    AorsOf {
+        source: SourceId,
+        reply: oneshot::Sender<Vec<String>>,
+    },
 }
 
 pub(crate) struct AccountActor {
@@ -68,7 +84,8 @@ impl Actor for AccountActor {
         (account, epoch): (Account, u64),
     ) -> Result<Owned, ActorProcessingErr> {
         let pushed = account.seq();
-        let owned = Owned { account, epoch, pushed, shown: self.cell.released.is_active(), gathered: Vec::new() };
+        let owned =
+            Owned { account, epoch, pushed, shown: self.cell.released.is_active(), gathered: Vec::new() };
         self.arm(&owned.account);
         Ok(owned)
     }
@@ -79,15 +96,23 @@ impl Actor for AccountActor {
         Ok(())
     }
 
-    async fn handle(&self, myself: ActorRef<Msg>, msg: Msg, owned: &mut Owned) -> Result<(), ActorProcessingErr> {
+    async fn handle(
+        &self,
+        myself: ActorRef<Msg>,
+        msg: Msg,
+        owned: &mut Owned,
+    ) -> Result<(), ActorProcessingErr> {
         match msg {
             Msg::Do { input, by, waiting } => self.step(&myself, owned, input, &by, waiting)?,
             Msg::Tick => self.step(&myself, owned, Input::Tick, &By::SYSTEM, None)?,
             Msg::ShowRows { ready } => self.show_rows(owned, ready),
             Msg::Snapshot => self.snapshot(owned)?,
-            Msg::SnapshotFailed { pages } => owned.account.mark_dirty(pages.into_iter().filter_map(codec::page_key)),
+            Msg::SnapshotFailed { pages } => {
+                owned.account.mark_dirty(pages.into_iter().filter_map(codec::page_key))
+            }
             #[cfg(test)]
             Msg::Fail => panic!("a failure made for a test"),
+            Msg::ContactsOf { source, reply } => _ = reply.send(owned.account.contacts_of(&source)),
             Msg::AorsOf { source, reply } => drop(reply.send(owned.account.aors_of(&source))),
         }
         if self.queued.fetch_sub(1, Ordering::AcqRel) == 1 || owned.gathered.len() >= GATHER_MAX {

@@ -32,8 +32,9 @@ fn encode<T: Serialize>(value: &T, room: usize) -> Result<Vec<u8>, BadBytes> {
 
 fn decode<T: DeserializeOwned>(what: &'static str, bytes: &[u8]) -> Result<T, BadBytes> {
     match bytes.split_first() {
-        Some((&VERSION, rest)) => rmp_serde::from_slice(rest)
-            .map_err(|error| BadBytes { what, problem: error.to_string() }),
+        Some((&VERSION, rest)) => {
+            rmp_serde::from_slice(rest).map_err(|error| BadBytes { what, problem: error.to_string() })
+        }
         Some((version, _)) => Err(BadBytes {
             what,
             problem: format!("it is of version {version}, this program knows up to {VERSION}"),

@@ -122,7 +122,9 @@ impl Committer {
                 }
                 Err(CommitError::Full) => {
                     if !std::mem::replace(&mut waited, true) {
-                        tracing::error!("the data disk is full and the ballast is used up; the journal waits for room");
+                        tracing::error!(
+                            "the data disk is full and the ballast is used up; the journal waits for room"
+                        );
                     }
                     std::thread::sleep(FULL_DISK_PAUSE);
                 }

@@ -62,7 +62,7 @@ impl Engine {
     /// in the background.
     pub async fn open(options: Options) -> Result<Self, OpenError> {
         let (durability, data) = (options.durability, options.data.clone());
-        let opened = tokio::task::spawn_blocking(move || open_store(durability, data))
+        let (opened, kept_keys) = tokio::task::spawn_blocking(move || open_store(durability, data))
             .await
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
         for warning in &opened.warnings {
@@ -77,6 +77,7 @@ impl Engine {
             rearm: durable && !opened.clean,
             new_epoch: durability == Durability::Os && !opened.os_clean,
             reader: Arc::clone(&opened.reader),
+            kept_keys,
             cells: DashMap::new(),
             by_actor: DashMap::new(),
             warden: std::sync::OnceLock::new(),
@@ -184,6 +185,9 @@ impl Engine {
     }
 
     pub fn keys(&self) -> Vec<KeyRow> {
+        if self.shared.in_memory() {
+            return self.shared.kept_keys.clone();
+        }
         self.shared.reader.keys().unwrap_or_default()
     }
 
@@ -227,12 +231,22 @@ impl Engine {
     }
 }
 
-fn open_store(durability: Durability, data: Option<PathBuf>) -> Result<Opened, OpenError> {
+/// The store, and in mode memory the keys of the directory's database, if it has one.
+fn open_store(durability: Durability, data: Option<PathBuf>) -> Result<(Opened, Vec<KeyRow>), OpenError> {
     let wall_ms = wall_ms();
     match (durability, data) {
-        (Durability::Memory, dir) => Ok(ringfence_store::open_memory(dir.as_deref(), wall_ms)?),
+        (Durability::Memory, dir) => {
+            let mut keys = Vec::new();
+            if let Some(dir) = dir.clone().filter(|dir| dir.join("ringfence.db").exists()) {
+                let config = ringfence_store::Config { dir, durability: Durability::Sync, wall_ms };
+                let opened = ringfence_store::open(&config)?;
+                keys = opened.reader.keys().unwrap_or_default();
+                opened.store.close().map_err(OpenError::Keys)?;
+            }
+            Ok((ringfence_store::open_memory(dir.as_deref(), wall_ms)?, keys))
+        }
         (Durability::Sync | Durability::Os, Some(dir)) => {
-            Ok(ringfence_store::open(&ringfence_store::Config { dir, durability, wall_ms })?)
+            Ok((ringfence_store::open(&ringfence_store::Config { dir, durability, wall_ms })?, Vec::new()))
         }
         (Durability::Sync | Durability::Os, None) => Err(OpenError::NoDirectory(durability)),
     }

@@ -21,7 +21,9 @@ pub enum Error {
     #[error("the account has moved to another owner")]
     Moved,
     /// Too little disk is left for anything new; answers, releases and reads go on.
-    #[error("only {free_bytes} bytes are left on the data disk; new offers and configuration wait until there is room")]
+    #[error(
+        "only {free_bytes} bytes are left on the data disk; new offers and configuration wait until there is room"
+    )]
     DiskFull { free_bytes: u64 },
     /// The engine has been shut down.
     #[error("the engine is shut down")]
@@ -35,6 +37,8 @@ pub enum OpenError {
     Store(#[from] ringfence_store::OpenError),
     #[error("the durability {0:?} needs a data directory")]
     NoDirectory(crate::Durability),
+    #[error("the keys of the data directory were read, but it could not be closed again: {0}")]
+    Keys(ringfence_store::CommitError),
     #[error("cannot start the {what} thread: {source}")]
     Thread { what: &'static str, source: std::io::Error },
 }

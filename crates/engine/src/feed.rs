@@ -29,6 +29,8 @@ pub struct FeedReport {
 struct Admission {
     items: Vec<FeedItem>,
     firsts: Vec<(SourceId, u64)>,
+    /// Sources whose heartbeat was among the events.
+    heard: Vec<SourceId>,
 }
 
 pub(crate) async fn events(
@@ -38,7 +40,8 @@ pub(crate) async fn events(
     events: Vec<Event>,
 ) -> Result<FeedReport, Error> {
     let mut report = FeedReport::default();
-    let mut admission = Admission { items: Vec::with_capacity(events.len()), firsts: Vec::new() };
+    let mut admission =
+        Admission { items: Vec::with_capacity(events.len()), firsts: Vec::new(), heard: Vec::new() };
     let (now, margin) = (shared.clock.now(), shared.options.feed_margin_ms);
     for (index, event) in events.into_iter().enumerate() {
         let (source, seq) = (event.source.clone(), event.seq);
@@ -49,7 +52,12 @@ pub(crate) async fn events(
                 }
                 admission.items.push(item);
             }
-            Some(Admitted::Heard) => report.accepted += 1,
+            Some(Admitted::Heard) => {
+                report.accepted += 1;
+                if !admission.heard.contains(&source) {
+                    admission.heard.push(source);
+                }
+            }
             Some(Admitted::Duplicate) => report.duplicates += 1,
             Some(Admitted::OldEpoch) => report.refused.push((index, "old_epoch")),
             None => report.refused.push((index, "too_many_sources")),
@@ -67,6 +75,11 @@ pub(crate) async fn events(
             }
             return Err(error);
         }
+    }
+    for source in admission.heard {
+        let handle = Account::new(Arc::clone(shared), shared.cell(account));
+        let held = handle.contacts_of(source.clone()).await?;
+        shared.sources.compare(account, endpoint, &source, held, now);
     }
     report.snapshot_wanted = shared.sources.snapshot_wanted(account, endpoint);
     Ok(report)

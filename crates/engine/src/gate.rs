@@ -37,7 +37,10 @@ impl Waiting {
 pub(crate) enum Push {
     Step(Box<Step>),
     Snapshot(Box<SnapshotWrite>),
-    Ops { ops: Vec<TableOp>, done: oneshot::Sender<()> },
+    Ops {
+        ops: Vec<TableOp>,
+        done: oneshot::Sender<()>,
+    },
     /// Everything pushed before is released.
     Barrier(oneshot::Sender<()>),
     /// Everything pushed before is released; the store is closed.

@@ -51,7 +51,8 @@ mod warden;
 
 pub use ringfence_core as core;
 pub use ringfence_core::{
-    AccountId, AgentId, CallId, OfferId, QueueId, ReasonId, Refusal, RefusalKind, RouterId, SourceId, TagId, Time,
+    AccountId, AgentId, CallId, OfferId, QueueId, ReasonId, Refusal, RefusalKind, RouterId, SourceId, TagId,
+    Time,
 };
 pub use ringfence_store::{Durability, KeyRow};
 

@@ -31,7 +31,8 @@ pub(crate) async fn ready(shared: &Arc<Shared>, cell: &Arc<Cell>) -> Result<Mail
     if shared.is_closed() {
         return Err(Error::Closed);
     }
-    let (account, epoch) = if shared.in_memory() { anew(shared, cell) } else { from_store(shared, cell).await? };
+    let (account, epoch) =
+        if shared.in_memory() { anew(shared, cell) } else { from_store(shared, cell).await? };
     spawn(shared, cell, account, epoch).await
 }
 
@@ -144,21 +145,25 @@ pub(crate) fn failed(shared: &Arc<Shared>, actor: ractor::ActorId, why: &str) {
     {
         let mut owner = cell.owner.write();
         match &*owner {
-            Owner::Ready(current) if current.actor().get_id() == actor => *owner = Owner::Unloaded,
+            Owner::Ready(current) if current.actor().get_id() == actor => {}
             Owner::Ready(_) | Owner::Unloaded | Owner::Quarantined(_) | Owner::Moved => return,
         }
-    }
-    cell.armed.store(u64::MAX, Ordering::Release);
-    cell.snapshotting.store(false, Ordering::Release);
-    if shared.is_closed() {
-        return;
+        cell.armed.store(u64::MAX, Ordering::Release);
+        cell.snapshotting.store(false, Ordering::Release);
+        // Decided before anybody can find the account unloaded and bring it up.
+        *owner = if !shared.is_closed() && cell.failed(Instant::now()) {
+            add(&shared.meters.quarantined, 1);
+            tracing::error!(account = %cell.id, why, "the account failed again and again and is quarantined");
+            Owner::Quarantined(format!("it failed again and again, last: {why}"))
+        } else {
+            Owner::Unloaded
+        };
+        if shared.is_closed() || matches!(&*owner, Owner::Quarantined(_)) {
+            return;
+        }
     }
     add(&shared.meters.restarts, 1);
     tracing::error!(account = %cell.id, why, "the account's actor failed and is restarted from its journal");
-    if cell.failed(Instant::now()) {
-        quarantine(shared, &cell, format!("it failed again and again, last: {why}"));
-        return;
-    }
     let shared = Arc::clone(shared);
     tokio::spawn(async move {
         // Whoever needs it next tries again, and hears why it does not work.
@@ -202,8 +207,13 @@ mod tests {
     async fn available(account: &crate::Account, agent: &str) {
         let agent = AgentId::parse(agent).expect("an id");
         account.put_agent(By::SYSTEM, agent.clone(), Default::default()).await.expect("an agent");
-        let input =
-            EventInput { agent, event: AgentEvent::Available, queues: None, create: false, expected_seq: None };
+        let input = EventInput {
+            agent,
+            event: AgentEvent::Available,
+            queues: None,
+            create: false,
+            expected_seq: None,
+        };
         account.event(By::SYSTEM, input).await.expect("available");
     }
 
@@ -223,7 +233,9 @@ mod tests {
 
     fn delta_agents(released: &Released, cursor: Cursor) -> Vec<String> {
         match released.catch_up(&View::Account, Some(cursor)) {
-            CatchUp::Delta(delta) => delta.agents.iter().map(|changed| changed.row.agent_id.to_string()).collect(),
+            CatchUp::Delta(delta) => {
+                delta.agents.iter().map(|changed| changed.row.agent_id.to_string()).collect()
+            }
             CatchUp::Live | CatchUp::Passed { .. } => Vec::new(),
             CatchUp::Snapshot(_) => vec!["a snapshot".to_owned()],
         }

@@ -27,7 +27,9 @@ pub enum CatchUp {
     /// Nothing: the cursor is at the head.
     Live,
     /// Records passed that change nothing in the view: the cursor moves, nothing is sent.
-    Passed { to: u64 },
+    Passed {
+        to: u64,
+    },
     Delta(Delta),
     /// Another epoch, or too far behind for tombstones: everything anew.
     Snapshot(Snapshot),

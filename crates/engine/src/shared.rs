@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use dashmap::DashMap;
 use ractor::{ActorCell, ActorId};
 use ringfence_core::AccountId;
-use ringfence_store::Reader;
+use ringfence_store::{KeyRow, Reader};
 use tokio::sync::Notify;
 
 use crate::Durability;
@@ -28,6 +28,8 @@ pub(crate) struct Shared {
     /// The sequences of an earlier opening cannot be trusted to go on: every account gets a new epoch.
     pub new_epoch: bool,
     pub reader: Arc<dyn Reader>,
+    /// Keys a data directory holds beside which nothing is kept: mode memory.
+    pub kept_keys: Vec<KeyRow>,
     /// Account → owner. Never held across an await.
     pub cells: DashMap<AccountId, Arc<Cell>>,
     /// Whose actor it was that failed.

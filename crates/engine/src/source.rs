@@ -4,11 +4,17 @@
 use std::collections::HashMap;
 
 use parking_lot::Mutex;
-use ringfence_core::feed::{Event, EventContact, EventKind, FeedItem, FeedWhat, SeenContact, Snapshot, Stamp};
+use ringfence_core::feed::{
+    Event, EventContact, EventKind, FeedItem, FeedWhat, SeenContact, Snapshot, Stamp,
+};
 use ringfence_core::{AccountId, SourceId, Time};
 
 /// Heartbeats come this often; two missed ones make a source suspect.
 const HEARTBEAT_MS: u64 = 5_000;
+/// Heartbeats in a row with another count after which a snapshot is asked for.
+const UNEQUAL_BEATS: u32 = 2;
+/// Not more often than this for that reason: a count that never agrees is not worth a resync a minute.
+const RESYNC_PAUSE_MS: u64 = 60_000;
 /// How long what a registrar that began anew does not know of is held, at the most (feeds.md).
 const UNCONFIRMED_MS: u64 = 120_000;
 /// Sources known at once, over all accounts; more are refused.
@@ -52,6 +58,9 @@ pub(crate) struct Source {
     duplicates: u64,
     lost: u64,
     contacts_total: Option<u64>,
+    /// Heartbeats in a row that counted other contacts than are held here.
+    unequal_beats: u32,
+    resynced_at: Time,
     snapshot_wanted: bool,
     /// No snapshot has come since the epoch began.
     unconfirmed: bool,
@@ -108,9 +117,28 @@ impl Source {
         Admitted::Item(FeedItem { source: event.source, stamp, what })
     }
 
+    /// Holds the last heartbeat's count against what is held here: removals by an administrator, loads and replication
+    /// emit nothing, and show only in this.
+    fn compare(&mut self, held: u64, now: Time) {
+        match self.contacts_total {
+            Some(total) if total != held => self.unequal_beats += 1,
+            Some(_) | None => self.unequal_beats = 0,
+        }
+        if self.unequal_beats >= UNEQUAL_BEATS && now.since(self.resynced_at) >= RESYNC_PAUSE_MS {
+            self.unequal_beats = 0;
+            self.snapshot_wanted = true;
+        }
+    }
+
     /// Mark, fill, sweep: what the snapshot says of every AoR it names and of those it leaves out. None: it is older
     /// than what was heard.
-    fn resync(&mut self, snapshot: Snapshot, known: &[String], now: Time, margin_ms: u64) -> Option<Vec<FeedItem>> {
+    fn resync(
+        &mut self,
+        snapshot: Snapshot,
+        known: &[String],
+        now: Time,
+        margin_ms: u64,
+    ) -> Option<Vec<FeedItem>> {
         if snapshot.epoch < self.epoch {
             return None;
         }
@@ -123,6 +151,8 @@ impl Source {
         self.last_seq = self.last_seq.max(snapshot.cut);
         self.heard_at = now;
         self.snapshot_wanted = false;
+        self.unequal_beats = 0;
+        self.resynced_at = now;
         let hold = std::mem::take(&mut self.unconfirmed).then(|| now.plus_ms(UNCONFIRMED_MS));
         let stamp = Stamp { epoch: snapshot.epoch, seq: snapshot.cut };
         let bindings = |aor: String, contacts: Vec<SeenContact>| FeedItem {
@@ -210,6 +240,13 @@ impl Sources {
         }
     }
 
+    pub fn compare(&self, account: &AccountId, endpoint: &str, source: &SourceId, held: u64, now: Time) {
+        let key = (account.clone(), endpoint.to_owned(), source.clone());
+        if let Some(source) = self.0.lock().get_mut(&key) {
+            source.compare(held, now);
+        }
+    }
+
     pub fn snapshot_wanted(&self, account: &AccountId, endpoint: &str) -> bool {
         let sources = self.0.lock();
         sources.iter().any(|((of, at, _), source)| of == account && at == endpoint && source.snapshot_wanted)
@@ -276,6 +313,24 @@ mod tests {
         admit(&mut source, beat(7, 1, 0));
         assert_eq!(admit(&mut source, beat(7, 2, 5)), (true, true));
         assert_eq!(admit(&mut source, beat(7, 3, 5)), (true, false));
+    }
+
+    #[test]
+    fn a_count_that_differs_twice_asks_for_a_snapshot_but_not_again_at_once() {
+        let mut source = Source { resynced_at: Time::ZERO, ..Source::unheard() };
+        let minute = |n: u64| Time::from_ms(n * 60_000);
+        admit(&mut source, beat(7, 1, 0));
+        source.compare(3, minute(1));
+        source.compare(2, minute(1));
+        assert!(!source.snapshot_wanted, "once may be an event on its way");
+        source.compare(2, minute(1));
+        assert!(std::mem::take(&mut source.snapshot_wanted));
+        source.resynced_at = minute(1);
+        source.compare(2, minute(1));
+        source.compare(2, minute(1));
+        assert!(!source.snapshot_wanted, "that was tried just now");
+        source.compare(2, minute(2));
+        assert!(source.snapshot_wanted);
     }
 
     #[test]

@@ -71,9 +71,10 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             }
         }
         let look_again = if shared.clock.is_manual() { LOOK_AGAIN_MANUAL } else { LOOK_AGAIN };
-        let wait = shared.timer.next().map_or(look_again, |at| {
-            Duration::from_millis(at.since(shared.clock.now())).min(look_again)
-        });
+        let wait = shared
+            .timer
+            .next()
+            .map_or(look_again, |at| Duration::from_millis(at.since(shared.clock.now())).min(look_again));
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             () = shared.timer.earlier.notified() => {}

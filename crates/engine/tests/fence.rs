@@ -55,14 +55,17 @@ async fn a_retry_of_a_reserve_gets_the_grant_it_missed() {
     let acme = account(&engine);
     queue_without_wrap_up(&acme, "q").await;
     hire(&acme, "a1", "q").await;
-    let first = acme.reserve_queue(By::ROUTER, id("q"), ask_as("c1", "o1"), Vec::new()).await.expect("a grant");
-    let again = acme.reserve_queue(By::ROUTER, id("q"), ask_as("c1", "o1"), Vec::new()).await.expect("the grant");
+    let first =
+        acme.reserve_queue(By::ROUTER, id("q"), ask_as("c1", "o1"), Vec::new()).await.expect("a grant");
+    let again =
+        acme.reserve_queue(By::ROUTER, id("q"), ask_as("c1", "o1"), Vec::new()).await.expect("the grant");
     assert_eq!((first.grant.offer.clone(), true), (again.grant.offer, first.changed));
     assert!(!again.changed);
     let other = acme.reserve_queue(By::ROUTER, id("q"), ask_as("c2", "o1"), Vec::new()).await;
     assert_eq!(other, Err(Error::Refused(Refusal::OfferIdReused { offer: id("o1") })));
     let fence = first.grant.offer.fence;
-    let answered = acme.offer(By::ROUTER, id("o1"), fence, Verb::Answer { leg: None }).await.expect("an answer");
+    let answered =
+        acme.offer(By::ROUTER, id("o1"), fence, Verb::Answer { leg: None }).await.expect("an answer");
     assert!(answered.changed);
     let late = acme.offer(By::ROUTER, id("o1"), fence, Verb::Cancel).await;
     assert!(matches!(late, Err(Error::Refused(Refusal::OfferEnded { .. }))), "{late:?}");

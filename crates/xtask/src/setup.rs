@@ -17,6 +17,7 @@ const PACKAGES: &[Package] = &[
     Package { name: "kamailio-xml-modules", why: "reginfo and PIDF bodies" },
     Package { name: "kamailio-presence-modules", why: "the presence server busy lamps are published to" },
     Package { name: "sip-tester", why: "sipp, the phones: REGISTER, INVITE and storms of both" },
+    Package { name: "curl", why: "runs the examples of the documents as they stand there" },
     Package { name: "chromium", why: "the browser the wallboard is tested in" },
     Package { name: "chromium-driver", why: "drives that browser" },
 ];

@@ -6,20 +6,24 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long the simulated centre runs before it is held against its board.
-const CHECK_SEC: &str = "6";
+const CHECK_SEC: &str = "20";
+/// Times as fast as life, so that calls are answered and ended in it.
+const SPEED: &str = "10";
 /// A demo that has not ended by then hangs.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(90);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Runs the demo's own check: calls were answered, nobody was offered twice, the board equals the API's answer.
 ///
-/// Leaves no process behind, and ends by itself within a minute.
+/// Leaves no process behind, and ends by itself within two minutes.
 pub fn demo(binary: &Path) -> Outcome {
     if !binary.exists() {
         return Outcome::Failed(format!("there is no {}", binary.display()));
     }
     let mut command = Command::new(binary);
-    command.args(["demo", "--listen", "127.0.0.1:0", "--check", CHECK_SEC]).stdin(Stdio::null());
+    command
+        .args(["demo", "--listen", "127.0.0.1:0", "--check", CHECK_SEC, "--speed", SPEED])
+        .stdin(Stdio::null());
     match command.spawn() {
         Ok(child) => wait(child),
         Err(error) => Outcome::Failed(format!("{} does not start: {error}", binary.display())),

@@ -83,21 +83,28 @@ impl Account {
         true
     }
 
-    fn call_down(&mut self, step: &mut Step, ix: Ix, call: &CallEvent, source: &SourceId, stamp: Stamp) -> bool {
+    fn call_down(
+        &mut self,
+        step: &mut Step,
+        ix: Ix,
+        call: &CallEvent,
+        source: &SourceId,
+        stamp: Stamp,
+    ) -> bool {
         let Some(agent) = self.agents.get(ix) else { return false };
         let external = agent.external.iter().any(|known| known.call_id == call.call_id);
         let own = self.own_leg(ix, call).is_some();
-        if own || (!external && self.ended_external_ids.contains_key(&(call.call_id.clone(), agent.id.clone()))) {
+        if own
+            || (!external && self.ended_external_ids.contains_key(&(call.call_id.clone(), agent.id.clone())))
+        {
             return false;
         }
         // An end of a call nobody has heard of is kept as well: its start may be on the way.
         let agent: AgentId = agent.id.clone();
-        self.emit(step, Change::ExternalOver {
-            agent,
-            call_id: call.call_id.clone(),
-            source: source.clone(),
-            stamp,
-        });
+        self.emit(
+            step,
+            Change::ExternalOver { agent, call_id: call.call_id.clone(), source: source.clone(), stamp },
+        );
         external
     }
 

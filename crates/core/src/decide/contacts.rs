@@ -86,12 +86,15 @@ impl Account {
             news = true;
             match set.hold.filter(|_| contact.last_stamp().epoch < set.stamp.epoch) {
                 Some(until) => self.hold_until(aor, &contact, until),
-                None => self.emit(step, Change::Unbound {
-                    aor: aor.to_owned(),
-                    source: contact.source,
-                    id: contact.id,
-                    stamp: set.stamp,
-                }),
+                None => self.emit(
+                    step,
+                    Change::Unbound {
+                        aor: aor.to_owned(),
+                        source: contact.source,
+                        id: contact.id,
+                        stamp: set.stamp,
+                    },
+                ),
             }
         }
         self.raise_floor(aor, set.source, set.stamp);
@@ -191,7 +194,14 @@ impl Account {
         self.lay_over(aor, &contact.source, &contact.id, |contact| contact.exact = Some(lease));
     }
 
-    fn contact_gone(&mut self, step: &mut Step, aor: &str, source: &SourceId, id: &str, stamp: Stamp) -> bool {
+    fn contact_gone(
+        &mut self,
+        step: &mut Step,
+        aor: &str,
+        source: &SourceId,
+        id: &str,
+        stamp: Stamp,
+    ) -> bool {
         let known = self.aor_by_name.get(aor).and_then(|ix| self.aors.get(*ix));
         // Also of a contact nobody has heard of: its registration may be on the way.
         let heard = known.map_or(Stamp::ZERO, |known| known.stamp_of(source, id));
@@ -199,7 +209,10 @@ impl Account {
         if nobodys || stamp <= heard || stamp < self.floor(aor, source) {
             return false;
         }
-        self.emit(step, Change::Unbound { aor: aor.to_owned(), source: source.clone(), id: id.to_owned(), stamp });
+        self.emit(
+            step,
+            Change::Unbound { aor: aor.to_owned(), source: source.clone(), id: id.to_owned(), stamp },
+        );
         true
     }
 

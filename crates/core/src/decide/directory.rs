@@ -26,7 +26,11 @@ pub(super) const AGENTS_MAX: usize = 1_000_000;
 const REASONS_MAX: usize = 1_000;
 
 impl Account {
-    pub(crate) fn set_settings(&mut self, step: &mut Step, settings: AccountSettings) -> Result<Reply, Refusal> {
+    pub(crate) fn set_settings(
+        &mut self,
+        step: &mut Step,
+        settings: AccountSettings,
+    ) -> Result<Reply, Refusal> {
         if settings.unreachable_grace_ms > GRACE_MS_MAX {
             return Err(invalid("unreachable_grace_ms", format!("at most {GRACE_MS_MAX} ms")));
         }
@@ -48,11 +52,12 @@ impl Account {
             let (failing, ready_at) = self.subject(agent, now).failing(OfferKind::Queue);
             let stands = agent.standing.failing == failing && agent.standing.ready_at == ready_at;
             // A direct offer may have to go although nothing turned for a queue's.
-            !stands || agent.live_offers().next().is_some()
+            !stands || agent.live_offers().any(|offer| self.cause_to_rescind(agent, offer, now).is_some())
         };
         let room = AGENTS_PER_RECORD.saturating_sub(step.agents.len());
         let on_break = |agent: &Agent| agent.status.intent() == Intent::OnBreak;
-        let turned = self.agents.iter().filter(|(ix, agent)| *ix >= from && on_break(agent) && differs(agent));
+        let turned =
+            self.agents.iter().filter(|(ix, agent)| *ix >= from && on_break(agent) && differs(agent));
         let turned: Vec<(Ix, AgentId)> =
             turned.take(room + 1).map(|(ix, agent)| (ix, agent.id.clone())).collect();
         for (n, (ix, agent)) in turned.into_iter().enumerate() {
@@ -105,7 +110,10 @@ impl Account {
                 && Some(other) != own
                 && let Some(other) = self.agents.get(*other)
             {
-                return Err(Refusal::AddressTaken { address: address.target.clone(), agent: other.id.clone() });
+                return Err(Refusal::AddressTaken {
+                    address: address.target.clone(),
+                    agent: other.id.clone(),
+                });
             }
         }
         Ok(())
@@ -176,13 +184,18 @@ impl Account {
         if queue.members.len() > AGENTS_PER_RECORD {
             return Err(invalid(
                 "queue",
-                format!("it has {} members; take them out until {AGENTS_PER_RECORD} are left", queue.members.len()),
+                format!(
+                    "it has {} members; take them out until {AGENTS_PER_RECORD} are left",
+                    queue.members.len()
+                ),
             ));
         }
         let members: Vec<AgentId> =
             queue.members.iter().filter_map(|ix| Some(self.agents.get(*ix)?.id.clone())).collect();
-        let ringing = self.offers.values().filter(|e| e.ended.is_none() && e.offer.queue_id.as_ref() == Some(id));
-        let mut offers: Vec<_> = ringing.map(|entry| (entry.offer.fence, entry.offer.offer_id.clone())).collect();
+        let ringing =
+            self.offers.values().filter(|e| e.ended.is_none() && e.offer.queue_id.as_ref() == Some(id));
+        let mut offers: Vec<_> =
+            ringing.map(|entry| (entry.offer.fence, entry.offer.offer_id.clone())).collect();
         // Order of a hash map must not show.
         offers.sort();
         for (_, offer) in offers {
@@ -195,7 +208,11 @@ impl Account {
         Ok(Reply::Done { changed: true })
     }
 
-    pub(crate) fn decide_put_reason(&mut self, step: &mut Step, reason: PauseReason) -> Result<Reply, Refusal> {
+    pub(crate) fn decide_put_reason(
+        &mut self,
+        step: &mut Step,
+        reason: PauseReason,
+    ) -> Result<Reply, Refusal> {
         let known = self.reasons.get(&reason.id);
         if known.is_none() && self.reasons.len() >= REASONS_MAX {
             return Err(Refusal::Limit { what: "pause reasons of one account", limit: REASONS_MAX });
@@ -206,7 +223,11 @@ impl Account {
         Ok(Reply::Done { changed: step.changed() })
     }
 
-    pub(crate) fn decide_remove_reason(&mut self, step: &mut Step, reason: ReasonId) -> Result<Reply, Refusal> {
+    pub(crate) fn decide_remove_reason(
+        &mut self,
+        step: &mut Step,
+        reason: ReasonId,
+    ) -> Result<Reply, Refusal> {
         if !self.reasons.contains_key(&reason) {
             return Err(Refusal::UnknownReason { reason });
         }
@@ -216,7 +237,8 @@ impl Account {
 }
 
 fn check_address(kind: AddressKind, target: &str) -> Result<(), Refusal> {
-    let digits = |text: &str| !text.is_empty() && text.len() <= 32 && text.bytes().all(|b| b.is_ascii_digit());
+    let digits =
+        |text: &str| !text.is_empty() && text.len() <= 32 && text.bytes().all(|b| b.is_ascii_digit());
     let ok = match kind {
         AddressKind::Extension => digits(target),
         AddressKind::Sip => crate::contact::canonical_aor(target).as_deref() == Ok(target),

@@ -51,13 +51,16 @@ impl Account {
         let misses = agent.map_or(0, |agent| agent.misses.saturating_add(counted));
         let running = agent.and_then(|agent| agent.cooldown_until).filter(|until| *until > step.now);
         let asked = (cooldown > 0).then(|| step.now.plus_sec(cooldown));
-        self.emit(step, Change::OfferEnded {
-            offer: id.clone(),
-            outcome: Outcome::NoAnswer,
-            lease_over,
-            misses,
-            cooldown_until: running.max(asked),
-        });
+        self.emit(
+            step,
+            Change::OfferEnded {
+                offer: id.clone(),
+                outcome: Outcome::NoAnswer,
+                lease_over,
+                misses,
+                cooldown_until: running.max(asked),
+            },
+        );
         // Also on a break that lets queue offers through: nobody rings for ever.
         let stops = self.agent(&agent_id).is_some_and(|agent| match &agent.status {
             Status::Available => true,
@@ -93,13 +96,16 @@ impl Account {
         let misses = agent.map_or(0, |agent| agent.misses);
         let running = agent.and_then(|agent| agent.cooldown_until).filter(|until| *until > step.now);
         let asked = cooldown_sec.filter(|sec| *sec > 0).map(|sec| step.now.plus_sec(sec));
-        self.emit(step, Change::OfferEnded {
-            offer: id.clone(),
-            outcome,
-            lease_over: false,
-            misses,
-            cooldown_until: running.max(asked),
-        });
+        self.emit(
+            step,
+            Change::OfferEnded {
+                offer: id.clone(),
+                outcome,
+                lease_over: false,
+                misses,
+                cooldown_until: running.max(asked),
+            },
+        );
     }
 
     fn wrap_ups_over(&mut self, step: &mut Step, ix: Ix) {
@@ -135,12 +141,15 @@ impl Account {
         let id = agent.id.clone();
         let lost: Vec<_> = agent.external.iter().filter(|call| call.until <= step.now).cloned().collect();
         for call in lost {
-            self.emit(step, Change::ExternalOver {
-                agent: id.clone(),
-                call_id: call.call_id,
-                source: call.source,
-                stamp: call.stamp,
-            });
+            self.emit(
+                step,
+                Change::ExternalOver {
+                    agent: id.clone(),
+                    call_id: call.call_id,
+                    source: call.source,
+                    stamp: call.stamp,
+                },
+            );
         }
     }
 
@@ -173,8 +182,12 @@ impl Account {
 
     /// After an unclean start: every live offer has at least its full length again, so that none is released too early.
     pub(crate) fn rearm(&mut self, step: &mut Step) -> Reply {
-        let mut live: Vec<_> =
-            self.offers.values().filter(|entry| entry.ended.is_none()).map(|e| (e.offer.fence, e.lease_ms)).collect();
+        let mut live: Vec<_> = self
+            .offers
+            .values()
+            .filter(|entry| entry.ended.is_none())
+            .map(|e| (e.offer.fence, e.lease_ms))
+            .collect();
         live.sort_unstable();
         let by_fence: std::collections::BTreeMap<_, _> =
             self.offers.values().map(|entry| (entry.offer.fence, entry.offer.offer_id.clone())).collect();

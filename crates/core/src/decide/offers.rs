@@ -24,7 +24,11 @@ impl Account {
             return Err(Refusal::StaleFence { offer: id.clone() });
         }
         if let Some(ended) = &entry.ended {
-            return if is_repeat(&verb, ended) { self.offer_reply(id, false) } else { Err(too_late(id, ended)) };
+            return if is_repeat(&verb, ended) {
+                self.offer_reply(id, false)
+            } else {
+                Err(too_late(id, ended))
+            };
         }
         match verb {
             Verb::Ringing { leg } => self.know_leg(step, id, leg),
@@ -144,7 +148,12 @@ impl Account {
     }
 
     /// A token, when one is given, must be that of an offer of this call (and agent).
-    fn check_call_fence(&self, id: &CallId, agent: Option<&AgentId>, fence: Option<Fence>) -> Result<(), Refusal> {
+    fn check_call_fence(
+        &self,
+        id: &CallId,
+        agent: Option<&AgentId>,
+        fence: Option<Fence>,
+    ) -> Result<(), Refusal> {
         let Some(fence) = fence else { return Ok(()) };
         let Some(call) = self.calls.get(id) else { return Ok(()) };
         let concerns = |of: &AgentId| agent.is_none_or(|agent| agent == of);
@@ -168,7 +177,8 @@ impl Account {
 
     /// The agent's leg of the call is over: wrap-up, by the rule taken at answer time.
     pub(crate) fn leg_over(&mut self, step: &mut Step, agent: &AgentId, id: &CallId) {
-        let Some(call) = self.agent(agent).and_then(|agent| agent.calls().find(|call| call.call_id == *id)) else {
+        let Some(call) = self.agent(agent).and_then(|agent| agent.calls().find(|call| call.call_id == *id))
+        else {
             return;
         };
         let wrap_up = call.wrap_up.and_then(|rule| {

@@ -20,7 +20,12 @@ struct QueuePlan {
 }
 
 impl Account {
-    pub(crate) fn decide_event(&mut self, step: &mut Step, input: EventInput, by: &By) -> Result<Reply, Refusal> {
+    pub(crate) fn decide_event(
+        &mut self,
+        step: &mut Step,
+        input: EventInput,
+        by: &By,
+    ) -> Result<Reply, Refusal> {
         let known = self.agent(&input.agent);
         if known.is_none() && !input.create {
             return Err(Refusal::UnknownAgent { agent: input.agent });
@@ -64,7 +69,11 @@ impl Account {
     /// The entry of an agent that a development server meets for the first time. An extension somebody has already is
     /// left to them.
     pub(crate) fn entry_for_new(&self, id: &str) -> AgentEntry {
-        if self.agent_by_address.contains_key(id) { AgentEntry::default() } else { AgentEntry::for_extension(id) }
+        if self.agent_by_address.contains_key(id) {
+            AgentEntry::default()
+        } else {
+            AgentEntry::for_extension(id)
+        }
     }
 
     /// The new status and whether misses are forgiven; None: the status stays.
@@ -170,11 +179,15 @@ impl Account {
         match held.map_or(mode, |membership| membership.mode) {
             MembershipMode::Dynamic => {}
             // Naming what one has is no change; its tier stays as it was assigned.
-            MembershipMode::Static | MembershipMode::Supervised if held.is_some() && by.role == Role::Agent => {
+            MembershipMode::Static | MembershipMode::Supervised
+                if held.is_some() && by.role == Role::Agent =>
+            {
                 return Ok(());
             }
             MembershipMode::Static if by.role != Role::Api => return denied("static", "an administrator"),
-            MembershipMode::Supervised if by.role == Role::Agent => return denied("supervised", "a supervisor"),
+            MembershipMode::Supervised if by.role == Role::Agent => {
+                return denied("supervised", "a supervisor");
+            }
             MembershipMode::Static | MembershipMode::Supervised => {}
         }
         let tier = choice.tier.or(held.map(|m| m.tier)).unwrap_or(1);
@@ -221,7 +234,9 @@ impl Account {
         let moved: Vec<_> = agent
             .wrap_ups()
             .filter(|wrap_up| wrap_up.timed)
-            .map(|wrap_up| (wrap_up.call_id.clone(), wrap_up.until, wrap_up.until.plus_sec(sec).min(wrap_up.limit)))
+            .map(|wrap_up| {
+                (wrap_up.call_id.clone(), wrap_up.until, wrap_up.until.plus_sec(sec).min(wrap_up.limit))
+            })
             .filter(|(_, before, after)| after > before)
             .collect();
         for (call_id, _, until) in moved {

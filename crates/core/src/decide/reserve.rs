@@ -198,7 +198,13 @@ impl Account {
     }
 
     /// Every clause for this agent, in order; clause 9 only for a queue offer.
-    pub(crate) fn checks(&self, ix: Ix, queue: Option<&QueueId>, call: Option<&CallId>, now: Time) -> Vec<Check> {
+    pub(crate) fn checks(
+        &self,
+        ix: Ix,
+        queue: Option<&QueueId>,
+        call: Option<&CallId>,
+        now: Time,
+    ) -> Vec<Check> {
         let Some(agent) = self.agents.get(ix) else { return Vec::new() };
         let kind = if queue.is_some() { OfferKind::Queue } else { OfferKind::Direct };
         let mut checks = self.subject(agent, now).checks(kind);
@@ -208,13 +214,25 @@ impl Account {
         checks
     }
 
-    fn queue_checks(&self, ix: Ix, agent: &Agent, queue: &Queue, call: Option<&CallId>, now: Time) -> [Check; 4] {
+    fn queue_checks(
+        &self,
+        ix: Ix,
+        agent: &Agent,
+        queue: &Queue,
+        call: Option<&CallId>,
+        now: Time,
+    ) -> [Check; 4] {
         let plain = |clause, ok| Check { clause, ok, since: None, until: None };
         let member = agent.memberships.iter().find(|m| self.queue_by_id.get(&queue.id) == Some(&m.queue));
         let call = call.and_then(|id| self.calls.get(id));
         let first_reserve = call.map_or(now, |call| call.first_reserve);
         let opens = member.map_or(now, |membership| queue.tier_opens(membership.tier, first_reserve));
-        let tier = Check { clause: Clause::Tier, ok: opens <= now, since: None, until: (opens > now).then_some(opens) };
+        let tier = Check {
+            clause: Clause::Tier,
+            ok: opens <= now,
+            since: None,
+            until: (opens > now).then_some(opens),
+        };
         let tried = call.is_some_and(|call| call.tried.contains(&agent.id));
         let another = || {
             queue.ready.iter().any(|key| {
@@ -235,7 +253,12 @@ impl Account {
         ]
     }
 
-    pub(crate) fn explain(&self, agent: &AgentId, queue: Option<&QueueId>, now: Time) -> Result<Reply, Refusal> {
+    pub(crate) fn explain(
+        &self,
+        agent: &AgentId,
+        queue: Option<&QueueId>,
+        now: Time,
+    ) -> Result<Reply, Refusal> {
         let unknown = || Refusal::UnknownAgent { agent: agent.clone() };
         let ix = self.agent_by_id.get(agent).copied().ok_or_else(unknown)?;
         if let Some(id) = queue

@@ -66,9 +66,9 @@ pub async fn event(
     event: AgentEvent,
     queue: Option<&str>,
 ) -> Result<ringfence::AgentAnswer, Error> {
-    let queues = queue.map(|queue| vec![QueueChoice { queue: id::<QueueId>(queue), tier: None, position: None }]);
-    let input =
-        EventInput { agent: id::<AgentId>(agent), event, queues, create: false, expected_seq: None };
+    let queues =
+        queue.map(|queue| vec![QueueChoice { queue: id::<QueueId>(queue), tier: None, position: None }]);
+    let input = EventInput { agent: id::<AgentId>(agent), event, queues, create: false, expected_seq: None };
     account.event(By::SYSTEM, input).await
 }
 

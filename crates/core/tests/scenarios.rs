@@ -1,0 +1,26 @@
+//! Scenarios through one door: what is said to an account, and everything that comes of it.
+
+#![cfg(test)]
+
+mod common;
+
+#[path = "scenarios/calls.rs"]
+mod calls;
+#[path = "scenarios/directory.rs"]
+mod directory;
+#[path = "scenarios/external.rs"]
+mod external;
+#[path = "scenarios/memberships.rs"]
+mod memberships;
+#[path = "scenarios/memory.rs"]
+mod memory;
+#[path = "scenarios/offers.rs"]
+mod offers;
+#[path = "scenarios/outcomes.rs"]
+mod outcomes;
+#[path = "scenarios/phones.rs"]
+mod phones;
+#[path = "scenarios/queues.rs"]
+mod queues;
+#[path = "scenarios/status.rs"]
+mod status;

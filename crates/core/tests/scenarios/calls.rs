@@ -1,0 +1,305 @@
+//! Calls of the fence and the work after them.
+
+use ringfence_core::Input;
+use ringfence_core::agent::{AgentEntry, State};
+use ringfence_core::input::{AgentEvent, Verb};
+use ringfence_core::queue::QueueSettings;
+
+use crate::common::scenario::{answer, check, run, say, tick, verb};
+use crate::common::{
+    World, agent_id, at, end_call, end_leg, entry, event, put_agent, put_queue, reserve, reserve_from, sales,
+    sales_with,
+};
+
+#[test]
+fn the_wrap_up_is_the_queues_as_it_was_when_the_call_was_answered() {
+    check(
+        sales(&["100"]),
+        vec![
+            say(0, reserve_from("q", "k1", "o1")),
+            verb(0, "o1", answer()),
+            say(1, put_queue("q", QueueSettings { wrap_up_sec: Some(99), ..QueueSettings::default() })),
+            say(2, end_call("k1")),
+            say(10_001, reserve("100", "k2", "o2")),
+            tick(10_002),
+        ],
+        &[
+            "o1 100 live | o1 to 100 | 100=ringing",
+            "o1 100 accepted | o1 answered | 100=in_call",
+            "ok | put q",
+            "ok | 100 leg k1 over wrap-up 10002, k1 ended | 100=wrap_up",
+            "not_offerable wrap_up",
+            "ok unchanged | 100 wrapped up k1 | 100=ready",
+        ],
+    );
+}
+
+#[test]
+fn a_direct_call_and_a_queue_that_says_zero_have_no_wrap_up() {
+    let settings = QueueSettings { wrap_up_sec: Some(0), ..QueueSettings::default() };
+    check(
+        sales_with(settings, &["100"]),
+        vec![
+            say(0, reserve_from("q", "k1", "o1")),
+            verb(0, "o1", answer()),
+            say(0, end_call("k1")),
+            say(0, reserve("100", "k2", "o2")),
+            verb(0, "o2", answer()),
+            say(0, end_call("k2")),
+        ],
+        &[
+            "o1 100 live | o1 to 100 | 100=ringing",
+            "o1 100 accepted | o1 answered | 100=in_call",
+            "ok | 100 leg k1 over, k1 ended | 100=ready",
+            "o2 100 live | o2 to 100 | 100=ringing",
+            "o2 100 accepted | o2 answered | 100=in_call",
+            "ok | 100 leg k2 over, k2 ended | 100=ready",
+        ],
+    );
+}
+
+fn wrapping(settings: QueueSettings) -> World {
+    let (world, _) = run(
+        sales_with(settings, &["100"]),
+        vec![say(0, reserve_from("q", "k1", "o1")), verb(0, "o1", answer()), say(0, end_call("k1"))],
+    );
+    world
+}
+
+#[test]
+fn a_wrap_up_is_extended_within_its_bound() {
+    let settings = QueueSettings { wrap_up_sec: Some(10), wrap_up_max_sec: 30, ..QueueSettings::default() };
+    check(
+        wrapping(settings),
+        vec![
+            say(5_000, event("100", AgentEvent::ExtendWrapUp { sec: 5 })),
+            tick(14_999),
+            say(14_999, event("100", AgentEvent::ExtendWrapUp { sec: 600 })),
+            say(14_999, event("100", AgentEvent::ExtendWrapUp { sec: 1 })),
+            tick(29_999),
+            tick(30_000),
+        ],
+        &[
+            "ok | 100 wrap-up 15000",
+            "ok unchanged",
+            "ok | 100 wrap-up 30000",
+            "ok unchanged",
+            "ok unchanged",
+            "ok unchanged | 100 wrapped up k1 | 100=ready",
+        ],
+    );
+}
+
+#[test]
+fn a_wrap_up_without_an_end_is_bounded() {
+    let settings = QueueSettings { wrap_up_sec: None, wrap_up_max_sec: 60, ..QueueSettings::default() };
+    let mut world = wrapping(settings);
+    let row = world.account.row(&agent_id("100")).unwrap().live.unwrap();
+    assert_eq!(row.wrap_ups.first().map(|wrap_up| wrap_up.until), Some(None), "until ended by hand");
+    world.now = at(60_000);
+    let outcome = world.step(Input::Tick);
+    assert!(outcome.record.is_some());
+    assert_eq!(world.account.agent(&agent_id("100")).unwrap().state(), State::Waiting);
+}
+
+#[test]
+fn available_and_end_wrap_up_end_it() {
+    for (end, facts) in [
+        (AgentEvent::Available, "ok | 100 wrapped up k1 | 100=ready"),
+        (AgentEvent::EndWrapUp, "ok | 100 wrapped up k1 | 100=ready"),
+    ] {
+        check(
+            wrapping(QueueSettings::default()),
+            vec![say(1, event("100", end.clone())), say(1, event("100", end)), tick(10_000)],
+            &[facts, "ok unchanged", "ok unchanged"],
+        );
+    }
+}
+
+#[test]
+fn available_from_a_break_ends_the_wrap_up_and_the_break() {
+    let mut world = wrapping(QueueSettings::default());
+    world.must(crate::common::pause("100", ""));
+    check(
+        world,
+        vec![say(1, event("100", AgentEvent::Available))],
+        &["ok | 100 available, 100 wrapped up k1 | 100=ready"],
+    );
+}
+
+#[test]
+fn a_wrap_up_outlives_the_queue_and_a_login() {
+    check(
+        wrapping(QueueSettings::default()),
+        vec![
+            say(1, Input::RemoveQueue { queue: crate::common::queue_id("q") }),
+            say(2, event("100", AgentEvent::Logout)),
+            say(3, event("100", AgentEvent::Login)),
+            tick(9_999),
+            tick(10_000),
+        ],
+        &[
+            "ok | 100 left q, removed q",
+            "ok | 100 offline | 100=offline",
+            "ok | 100 available | 100=wrap_up",
+            "ok unchanged",
+            "ok unchanged | 100 wrapped up k1 | 100=idle",
+        ],
+    );
+}
+
+#[test]
+fn an_ended_call_absorbs_what_comes_after() {
+    check(
+        sales(&["100"]),
+        vec![
+            say(0, reserve("100", "k1", "o1")),
+            say(1, end_call("k1")),
+            verb(2, "o1", answer()),
+            say(2, reserve("100", "k1", "o2")),
+            say(2, end_call("k1")),
+            // Also one that ended before it was heard of.
+            say(2, end_call("k2")),
+            say(2, reserve("100", "k2", "o3")),
+            say(2, reserve_from("q", "k2", "o4")),
+        ],
+        &[
+            "o1 100 live | o1 to 100 | 100=ringing",
+            "ok | o1 cancelled, k1 ended | 100=ready",
+            "offer_ended cancelled",
+            "call_ended",
+            "ok unchanged",
+            "ok | k2 ended",
+            "call_ended",
+            "call_ended",
+        ],
+    );
+}
+
+#[test]
+fn ending_one_leg_leaves_the_others() {
+    check(
+        sales(&["100", "101", "102"]),
+        vec![
+            say(0, reserve("100", "k1", "o1")),
+            verb(0, "o1", answer()),
+            say(1, reserve("101", "k1", "o2")),
+            verb(1, "o2", answer()),
+            say(2, reserve("102", "k1", "o3")),
+            say(3, end_leg("k1", "100")),
+            say(3, end_leg("k1", "100")),
+            say(4, end_leg("k1", "102")),
+            say(5, end_call("k1")),
+            say(5, end_leg("k1", "nobody")),
+        ],
+        &[
+            "o1 100 live | o1 to 100 | 100=ringing",
+            "o1 100 accepted | o1 answered | 100=in_call",
+            "o2 101 live | o2 to 101 | 101=ringing",
+            "o2 101 accepted | o2 answered | 101=in_call",
+            "o3 102 live | o3 to 102 | 102=ringing",
+            "ok | 100 leg k1 over | 100=ready",
+            "ok unchanged",
+            "ok | o3 cancelled | 102=ready",
+            "ok | 101 leg k1 over, k1 ended | 101=ready",
+            "unknown_agent",
+        ],
+    );
+}
+
+#[test]
+fn a_call_nobody_ends_ends_by_itself() {
+    let four_hours = 4 * 3_600_000;
+    check(
+        sales(&["100"]),
+        vec![
+            say(0, reserve_from("q", "k1", "o1")),
+            verb(0, "o1", answer()),
+            tick(four_hours - 1),
+            tick(four_hours),
+            tick(four_hours + 10_000),
+        ],
+        &[
+            "o1 100 live | o1 to 100 | 100=ringing",
+            "o1 100 accepted | o1 answered | 100=in_call",
+            "ok unchanged",
+            "ok unchanged | 100 leg k1 over wrap-up 14410000 | 100=wrap_up",
+            "ok unchanged | 100 wrapped up k1 | 100=ready",
+        ],
+    );
+}
+
+fn three_slots() -> World {
+    let mut world = sales(&[]);
+    world.must(put_agent("100", AgentEntry { capacity: 3, ..entry("100") }));
+    world.register("100");
+    world.must(crate::common::event_with("100", AgentEvent::Login, &["q"]));
+    world
+}
+
+#[test]
+fn three_slots_take_three_calls_and_the_bucket_is_in_call_only_when_none_is_free() {
+    check(
+        three_slots(),
+        vec![
+            say(0, reserve_from("q", "k1", "o1")),
+            verb(1, "o1", answer()),
+            say(2, reserve_from("q", "k2", "o2")),
+            say(3, reserve("100", "k3", "o3")),
+            verb(4, "o3", answer()),
+            say(5, reserve_from("q", "k4", "o4")),
+            verb(6, "o2", Verb::Reject),
+            say(7, end_call("k1")),
+            tick(5_006),
+            say(5_007, reserve_from("q", "k5", "o5")),
+            tick(10_007),
+        ],
+        &[
+            "o1 100 live | o1 to 100",
+            "o1 100 accepted | o1 answered",
+            "o2 100 live | o2 to 100",
+            "o3 100 live | o3 to 100 | 100=in_call",
+            "o3 100 accepted | o3 answered",
+            "no_agent of 1 slot=1",
+            "o2 100 rejected | o2 rejected cooldown 5006 | 100=idle",
+            "ok | 100 leg k1 over wrap-up 10007, k1 ended",
+            "ok unchanged | 100 cooldown over | 100=ready",
+            "o5 100 live | o5 to 100 | 100=in_call",
+            "ok unchanged | 100 wrapped up k1 | 100=ready",
+        ],
+    );
+}
+
+#[test]
+fn the_wrap_up_of_one_slot_does_not_hold_up_another() {
+    let (world, _) = run(
+        three_slots(),
+        vec![
+            say(0, reserve_from("q", "k1", "o1")),
+            verb(0, "o1", answer()),
+            say(0, reserve_from("q", "k2", "o2")),
+            verb(0, "o2", answer()),
+            say(0, reserve_from("q", "k3", "o3")),
+            verb(0, "o3", answer()),
+            say(1, end_call("k1")),
+            say(2, end_call("k2")),
+        ],
+    );
+    let agent = world.account.agent(&agent_id("100")).unwrap();
+    assert_eq!((agent.state(), agent.busy(), agent.wrap_ups().count()), (State::InCall, 1, 2));
+    check(
+        world,
+        vec![
+            say(3, reserve_from("q", "k4", "o4")),
+            tick(10_001),
+            say(10_001, reserve_from("q", "k4", "o4")),
+            tick(10_002),
+        ],
+        &[
+            "no_agent of 1 wrap_up=1 @10001",
+            "ok unchanged | 100 wrapped up k1 | 100=ready",
+            "o4 100 live | o4 to 100 | 100=in_call",
+            "ok unchanged | 100 wrapped up k2 | 100=ready",
+        ],
+    );
+}
