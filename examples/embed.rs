@@ -36,7 +36,9 @@ async fn main() -> Result<(), Failure> {
     for caller in 4..=6 {
         match reserve(&acme, &sales, &format!("call-{caller}")).await {
             Ok(agent) => println!("call-{caller} rings {agent}"),
-            Err(Error::Refused(Refusal::NoAgent { failing, .. })) => println!("call-{caller} waits: {failing:?}"),
+            Err(Error::Refused(Refusal::NoAgent { failing, .. })) => {
+                println!("call-{caller} waits: {failing:?}")
+            }
             Err(other) => return Err(other.into()),
         }
     }
@@ -62,7 +64,10 @@ async fn take(acme: &Account, queue: &QueueId, call: &str) -> Result<(), Failure
     let call = CallId::parse(call)?;
     let ask = Ask { call: call.clone(), offer: None, lease_ms: Some(20_000), router: None };
     let offer = acme.reserve_queue(By::ROUTER, queue.clone(), ask, Vec::new()).await?.grant.offer;
-    println!("{call} rings {} at {:?} under token {}", offer.agent_id, offer.addresses[0].target, offer.fence);
+    println!(
+        "{call} rings {} at {:?} under token {}",
+        offer.agent_id, offer.addresses[0].target, offer.fence
+    );
     acme.offer(By::ROUTER, offer.offer_id, offer.fence, Verb::Answer { leg: None }).await?;
     acme.end_call(By::ROUTER, call, None, None).await?;
     Ok(())
