@@ -6,12 +6,11 @@ use std::path::{Path, PathBuf};
 
 use ringfence::Durability;
 use ringfence_core::AccountId;
-use ringfence_server::{KamailioSource, ServerConfig};
+use ringfence_server::{KamailioSource, ServerConfig, nearest};
 use serde::Deserialize;
 
 use crate::args::{DurabilityArg, LISTEN_DEFAULT, ServeArgs};
 use crate::failure::Failure;
-use crate::suggest::nearest;
 
 /// Keys of the file, the flags of `serve` with `_` for `-`.
 const KEYS: [&str; 8] =
@@ -157,7 +156,7 @@ impl File {
         let table = toml::de::DeTable::parse(text).map_err(|error| wrong(&error))?;
         for key in table.get_ref().keys() {
             if !KEYS.contains(&key.get_ref().as_ref()) {
-                let hint = match nearest(key.get_ref(), &KEYS) {
+                let hint = match nearest(key.get_ref(), KEYS) {
                     Some(known) => format!("did you mean `{known}`?"),
                     None => format!("the keys are {}", KEYS.join(", ")),
                 };

@@ -1,15 +1,11 @@
 //! `ringfence journal`: what is written in a data directory nobody has open.
 
-use ringfence_core::Record;
 use ringfence_store::journal::{self, Entry, Fault, Harm, Report};
 use serde_json::{Value, json};
 
 use crate::args::{JournalArgs, JournalCommand, JournalDumpArgs, JournalVerifyArgs};
 use crate::failure::Failure;
 use crate::output::{self, Format};
-
-/// First byte of a record: the version this program reads; MessagePack follows it.
-const RECORD_VERSION: u8 = 1;
 
 pub fn run(args: JournalArgs) -> Result<(), Failure> {
     match args.command {
@@ -40,24 +36,16 @@ fn shown(entry: Entry) -> Value {
                 "batch": batch, "account": account, "term": record.term, "seq": record.seq,
                 "prev_seq": record.prev_seq, "at": record.at, "bytes": record.bytes.len(),
             });
-            match facts(&record.bytes) {
+            match ringfence::read_record(&record.bytes) {
                 Ok(read) => {
                     line["by"] = json!(read.by);
                     line["facts"] = json!(read.facts);
                 }
-                Err(why) => line["unreadable"] = why.into(),
+                Err(why) => line["unreadable"] = why.to_string().into(),
             }
             line
         }
         Entry::Damaged(damage) => json!({"damaged": damage.what, "place": damage.place}),
-    }
-}
-
-fn facts(bytes: &[u8]) -> Result<Record, String> {
-    match bytes.split_first() {
-        Some((&RECORD_VERSION, rest)) => rmp_serde::from_slice(rest).map_err(|error| error.to_string()),
-        Some((version, _)) => Err(format!("it is of version {version}, this program knows {RECORD_VERSION}")),
-        None => Err("it is empty".to_owned()),
     }
 }
 

@@ -1,30 +1,14 @@
 //! `ringfence key`: API keys, at a running server or in the data directory of one that is not running.
 
+use ringfence_server::{nearest, scope_names};
 use serde_json::{Value, json};
 
 use crate::args::{KeyArgs, KeyCommand, KeyCreateArgs, KeyListArgs, KeyPlace, KeyRevokeArgs};
 use crate::failure::Failure;
 use crate::key_offline::{self, Made};
 use crate::output::{self, Format, Rows};
-use crate::suggest::nearest;
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
-
-/// Scopes a server knows; one it does not know would permit nothing.
-const SCOPES: [&str; 12] = [
-    "agents:read",
-    "agents:manage",
-    "presence:read",
-    "presence:write",
-    "presence:supervise",
-    "queues:read",
-    "queues:manage",
-    "router",
-    "registrar",
-    "wallboard",
-    "numbers",
-    "admin",
-];
 
 pub async fn run(args: KeyArgs) -> Result<(), Failure> {
     match args.command {
@@ -108,12 +92,13 @@ async fn blocking<T: Send + 'static>(
 }
 
 fn known(scope: &str) -> Result<(), Failure> {
-    if SCOPES.contains(&scope) {
+    // One a server does not know would permit nothing.
+    if scope_names().any(|known| known == scope) {
         return Ok(());
     }
-    let hint = match nearest(scope, &SCOPES) {
+    let hint = match nearest(scope, scope_names()) {
         Some(known) => format!("did you mean `{known}`?"),
-        None => format!("the scopes are {}", SCOPES.join(", ")),
+        None => format!("the scopes are {}", scope_names().collect::<Vec<_>>().join(", ")),
     };
     Err(Failure::Usage(format!("there is no scope `{scope}`; {hint}")))
 }

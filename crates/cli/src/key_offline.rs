@@ -5,13 +5,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use ringfence_store::{Config, Durability, KeyRow, Opened, TableOp};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use crate::failure::Failure;
-
-/// 256 bits are beyond guessing.
-const SECRET_BYTES: usize = 32;
-const ID_BYTES: usize = 8;
 
 /// What a key is to be.
 #[derive(Debug)]
@@ -27,13 +22,12 @@ pub struct Made {
 
 /// Makes a key and answers what a server would: the only time its secret is seen.
 pub fn create(dir: &Path, made: Made) -> Result<Value, Failure> {
-    let (id, secret) = (random("key_", ID_BYTES)?, random("sk_", SECRET_BYTES)?);
+    let (id, secret, hash) = ringfence_server::new_key().map_err(Failure::of)?;
     let Made { account, scopes, label, now, expires_at } = made;
     let shown = json!({
         "id": id, "key": secret, "account_id": some(&account), "scopes": words(&scopes), "label": label,
         "created_at": now, "expires_at": expires_at,
     });
-    let hash = Sha256::digest(secret.as_bytes()).into();
     let row = KeyRow { id, hash, account, scopes, label, created_at: now, expires_at };
     change(dir, &TableOp::PutKey(row))?;
     Ok(shown)
@@ -94,11 +88,4 @@ fn open_existing(dir: &Path) -> Result<Opened, Failure> {
 fn open(dir: &Path) -> Result<Opened, Failure> {
     let config = Config { dir: dir.to_path_buf(), durability: Durability::Sync, wall_ms: now_ms() };
     ringfence_store::open(&config).map_err(Failure::of)
-}
-
-fn random(prefix: &str, count: usize) -> Result<String, Failure> {
-    let mut bytes = vec![0; count];
-    getrandom::fill(&mut bytes)
-        .map_err(|_| Failure::Failed("the system gives no random numbers".to_owned()))?;
-    Ok(bytes.iter().fold(prefix.to_owned(), |text, byte| format!("{text}{byte:02x}")))
 }

@@ -7,7 +7,6 @@ mod args;
 mod config;
 mod failure;
 mod output;
-mod suggest;
 
 mod signals;
 mod talk;

@@ -17,7 +17,7 @@ const VERSION: u8 = 1;
 /// Bytes that are not what this program writes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what} cannot be read: {problem}")]
-pub(crate) struct BadBytes {
+pub struct BadBytes {
     what: &'static str,
     problem: String,
 }
@@ -47,7 +47,11 @@ pub(crate) fn record(record: &Record) -> Result<Vec<u8>, BadBytes> {
     encode(record, 256)
 }
 
-pub(crate) fn read_record(bytes: &[u8]) -> Result<Record, BadBytes> {
+/// A record as the journal holds it.
+///
+/// # Errors
+/// [`BadBytes`] when the bytes are not a record, or one of a version this program does not know.
+pub fn read_record(bytes: &[u8]) -> Result<Record, BadBytes> {
     decode("a record", bytes)
 }
 

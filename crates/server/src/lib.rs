@@ -40,5 +40,7 @@ mod metrics;
 mod puller;
 mod rate;
 
+pub use auth::{NoRandom, new_key, scope_names};
 pub use config::{BODY_FREE_BYTES, KamailioSource, Limits, Quota, ServerConfig};
 pub use serve::{Bound, ServeError, Server};
+pub use suggest::nearest;

@@ -4,7 +4,7 @@
 const WORD_MAX: usize = 64;
 
 /// The nearest of `known`, if it is near enough to have been meant: a third of the word may differ.
-pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if word.len() > WORD_MAX {
         return None;
     }

@@ -47,10 +47,10 @@ impl NewKey {
         now: Time,
         expires_at: Option<u64>,
     ) -> Result<Self, NoRandom> {
-        let secret = secret::mint("sk_")?;
+        let (id, secret, hash) = secret::new_key()?;
         let row = KeyRow {
-            id: secret::random_text::<8>("key_")?,
-            hash: secret::hash(&secret),
+            id,
+            hash,
             account: account.map(ToString::to_string).unwrap_or_default(),
             scopes: scopes.names().join(" "),
             label,

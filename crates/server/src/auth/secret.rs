@@ -4,6 +4,9 @@ use sha2::{Digest, Sha256};
 
 /// 256 bits: beyond any guessing, so that no limit on attempts is needed.
 const SECRET_BYTES: usize = 32;
+const KEY_PREFIX: &str = "sk_";
+/// An id is no secret; it only must not come twice.
+const ID_BYTES: usize = 8;
 /// No credential is longer; a longer one is not hashed.
 pub(crate) const SECRET_LENGTH_MAX: usize = 256;
 
@@ -14,7 +17,17 @@ pub(crate) type SecretHash = [u8; 32];
 /// Why there is no secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the system gives no random numbers")]
-pub(crate) struct NoRandom;
+pub struct NoRandom;
+
+/// A new API key: its id, its secret, which is seen this once, and what is kept of it.
+///
+/// # Errors
+/// [`NoRandom`] where the system gives no random numbers.
+pub fn new_key() -> Result<(String, String, [u8; 32]), NoRandom> {
+    let secret = mint(KEY_PREFIX)?;
+    let hash = hash(&secret);
+    Ok((random_text::<ID_BYTES>("key_")?, secret, hash))
+}
 
 /// `prefix` and 32 random bytes in hexadecimal.
 pub(crate) fn mint(prefix: &str) -> Result<String, NoRandom> {

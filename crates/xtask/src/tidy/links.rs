@@ -7,12 +7,65 @@ pub fn check(files: &Files) -> Vec<Finding> {
     let documents = files.with_extension(&["md"]);
     let links =
         documents.flat_map(|(path, text)| targets(text).into_iter().map(move |(line, to)| (path, line, to)));
-    links
-        .filter_map(|(path, line, target)| {
-            let why = broken(files, path, &target)?;
-            Some(Finding::new(Rule::Links, path, line, format!("`{target}` {why}")).about(&target))
-        })
-        .collect()
+    let broken = links.filter_map(|(path, line, target)| {
+        let why = broken(files, path, &target)?;
+        Some(Finding::new(Rule::Links, path, line, format!("`{target}` {why}")).about(&target))
+    });
+    let documents = files.with_extension(&["md"]);
+    let labelled =
+        documents.flat_map(|(path, text)| labelled(text).into_iter().map(move |link| (path, link)));
+    let moved = labelled.filter_map(|(path, (line, label, target))| {
+        let why = moved(files, path, label, target)?;
+        Some(Finding::new(Rule::Links, path, line, format!("`{target}` {why}")).about(target))
+    });
+    broken.chain(moved).collect()
+}
+
+/// What begins an item that a link may lead to.
+const ITEMS: &[&str] = &[
+    "fn ",
+    "struct ",
+    "enum ",
+    "trait ",
+    "impl ",
+    "impl<",
+    "const ",
+    "static ",
+    "type ",
+    "mod ",
+    "class ",
+    "function ",
+];
+
+/// A link to a line of code leads to the item it speaks of, also after the code above it has moved.
+fn moved(files: &Files, path: &str, label: &str, target: &str) -> Option<String> {
+    let (file, anchor) = target.split_once('#')?;
+    let (line, _) = lines_named(anchor)?;
+    let file = joined(path, &decoded(file))?;
+    if ![".rs", ".js", ".mjs"].iter().any(|ending| file.ends_with(ending)) {
+        return None;
+    }
+    let text = files.text(&file)?.lines().nth(line.checked_sub(1)?)?.trim();
+    let named = label.strip_prefix('`').and_then(|rest| rest.strip_suffix('`'));
+    let name = named.map(|name| name.rsplit(['.', ':']).next().unwrap_or(name).trim_end_matches("()"));
+    if file.ends_with(".rs") && !ITEMS.iter().any(|item| text.contains(item)) {
+        Some(format!("leads to a line where nothing begins: `{text}`"))
+    } else {
+        let name = name.filter(|name| !text.contains(name))?;
+        Some(format!("leads to `{text}`, not to `{name}`"))
+    }
+}
+
+/// Links in prose with what they are called: line, label, target.
+fn labelled(text: &str) -> Vec<(usize, &str, &str)> {
+    let mut found = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        for (at, open) in line.match_indices("](") {
+            let label = line[..at].rfind('[').map_or("", |start| &line[start + 1..at]);
+            found.push((index + 1, label, within(&line[at + open.len()..])));
+        }
+    }
+    found
 }
 
 /// What is wrong with a link from `path`.
@@ -160,8 +213,11 @@ mod tests {
 
     /// The targets found broken in `docs/a.md`, beside a `crates/core/src/b.rs` of three lines.
     fn check_links(given: &str, then: &[&str]) {
-        let files =
-            Files::given(&[("docs/a.md", given), ("crates/core/src/b.rs", "1\n2\n3\n"), ("c d.md", "")]);
+        let files = Files::given(&[
+            ("docs/a.md", given),
+            ("crates/core/src/b.rs", "fn a\nfn b\nfn c\n"),
+            ("c d.md", ""),
+        ]);
         let broken: Vec<String> = check(&files).into_iter().map(|finding| finding.subject).collect();
         assert_eq!(broken, then);
     }
@@ -179,6 +235,19 @@ mod tests {
         check_links("[a](../crates/core/src/b.rs#L4)", &["../crates/core/src/b.rs#L4"]);
         check_links("[a](../crates/core/src/b.rs#L2-L1)", &["../crates/core/src/b.rs#L2-L1"]);
         check_links("[a](#a-heading) [b](#L9)", &["#L9"]);
+    }
+
+    #[test]
+    fn links_to_code_lead_to_the_item_they_name() {
+        let code = "//! prose\npub fn one() {\n    two();\n}\n";
+        let check_code = |given: &str, then: &[&str]| {
+            let files = Files::given(&[("docs/a.md", given), ("src/b.rs", code)]);
+            let found: Vec<String> = check(&files).into_iter().map(|finding| finding.subject).collect();
+            assert_eq!(found, then);
+        };
+        check_code("[`b::one`](../src/b.rs#L2) [that](../src/b.rs#L2)", &[]);
+        check_code("[`two`](../src/b.rs#L2)", &["../src/b.rs#L2"]);
+        check_code("[that](../src/b.rs#L3)", &["../src/b.rs#L3"]);
     }
 
     #[test]
