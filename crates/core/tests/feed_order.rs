@@ -161,7 +161,7 @@ fn in_order(history: &[Said]) -> World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(common::cases(512))]
 
     #[test]
     fn r1_any_order_with_any_repeats_binds_the_same_contacts((history, arrivals) in with_arrivals()) {

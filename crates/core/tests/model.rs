@@ -369,7 +369,7 @@ fn l1_nobody_is_stuck_once_the_world_is_quiet(driver: &mut Driver, reference: &m
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 160, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(common::cases(160))]
 
     #[test]
     fn f1_to_f7_hold_and_answers_are_those_of_the_reference(life in life(140)) {

@@ -12,7 +12,7 @@ use ringfence_core::agent::By;
 use ringfence_core::{Account, Input};
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(common::cases(96))]
 
     #[test]
     fn replaying_all_records_is_the_live_run_again(life in life(120)) {
@@ -41,10 +41,12 @@ proptest! {
                 store::assert_same_image(&driver.world.account, &disk.restore(), "pages are complete");
             }
         }
-        let restored = restored(&driver, &disk, cut);
+        let mut restored = restored(&driver, &disk, cut);
         store::assert_same_image(&driver.world.account, &restored, "D6: pages and tail are the full replay");
         prop_assert_eq!(restored.counts(), driver.world.account.counts());
         derived_state_is_found_again(&driver.world.account, &restored);
+        restored.step(Input::Tick, &By::SYSTEM, driver.world.now);
+        deadlines_are_armed_again(&restored);
     }
 
     /// Without leases nothing is soft: then not even what comes next may differ.
@@ -132,19 +134,17 @@ fn derived_state_is_found_again(live: &Account, restored: &Account) {
         assert_eq!(live.row(&agent.id), restored.row(&agent.id));
     }
     assert_eq!(live.tombstones().collect::<Vec<_>>(), restored.tombstones().collect::<Vec<_>>());
-    // Whatever is armed for an offer, a wrap-up, a cooldown or a call in the live account is armed in the other.
-    let firm = |account: &Account| {
-        let mut due: Vec<_> = account
-            .agents()
-            .flat_map(|(_, agent)| {
-                let wrap_ups = agent.wrap_ups().map(|wrap_up| wrap_up.until);
-                wrap_ups.chain(agent.calls().map(|call| call.until)).chain(agent.cooldown_until)
-            })
-            .collect();
-        due.sort();
-        due.first().copied()
-    };
-    if let Some(first) = firm(live) {
+}
+
+/// Whatever has an end is armed for it, once what a restart leaves due at once has been looked at.
+fn deadlines_are_armed_again(restored: &Account) {
+    let ends = restored.agents().flat_map(|(_, agent)| {
+        let wrap_ups = agent.wrap_ups().map(|wrap_up| wrap_up.until);
+        let calls = agent.calls().map(|call| call.until).chain(agent.external.iter().map(|call| call.until));
+        let offers = agent.live_offers().filter_map(|id| Some(restored.offer(id)?.offer.expires_at));
+        wrap_ups.chain(calls).chain(offers).chain(agent.cooldown_until)
+    });
+    if let Some(first) = ends.min() {
         assert!(restored.next_deadline().is_some_and(|at| at <= first), "a deadline is lost");
     }
 }
@@ -160,6 +160,8 @@ fn after_a_restore_time_still_frees_everybody() {
             driver.step(&Cmd::Verb { nth: 0, verb, own: true });
             driver.pass(Pass::Ms(10));
             driver.step(&Cmd::EndCall { call: agent, agent: None, token: None });
+        } else if n == 1 {
+            driver.step(&Cmd::Verb { nth: 0, verb: ringfence_core::input::Verb::Reject, own: true });
         }
     }
     let mut disk = store::Disk::default();
@@ -172,6 +174,6 @@ fn after_a_restore_time_still_frees_everybody() {
         oracle::check(&restored, now);
     }
     for (_, agent) in restored.agents() {
-        assert!(agent.slots.is_empty(), "{:?} is stuck", agent.id);
+        assert!(agent.slots.is_empty() && agent.cooldown_until.is_none(), "{:?} is stuck", agent.id);
     }
 }

@@ -108,7 +108,7 @@ fn is_hidden(outcome: &StepOutcome) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(common::cases(96))]
 
     #[test]
     fn what_a_step_touched_is_what_changed(life in life(120)) {

@@ -303,3 +303,32 @@ fn the_wrap_up_of_one_slot_does_not_hold_up_another() {
         ],
     );
 }
+
+#[test]
+fn wrap_up_and_cooldown_are_over_at_their_end_however_much_else_is_due() {
+    let ids: Vec<String> = (100..200).map(|n| n.to_string()).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let settings =
+        QueueSettings { wrap_up_sec: Some(10), reject_cooldown_sec: 10, ..QueueSettings::default() };
+    let mut world = sales_with(settings, &ids);
+    for (n, id) in ids.iter().enumerate() {
+        let (call, offer) = (format!("k{id}"), format!("o{id}"));
+        world.must(crate::common::reserve_for(id, "q", &call, &offer));
+        if n == 98 {
+            world.verb(&offer, Verb::Reject);
+        } else {
+            crate::common::verb_answer(&mut world, &offer);
+            world.must(end_call(&call));
+        }
+    }
+    for (now, granted) in [(9_999, false), (10_000, true)] {
+        world.now = at(now);
+        for id in ["199", "198"] {
+            let outcome = world.step(reserve(id, &format!("n{id}"), &format!("p{id}")));
+            assert_eq!(outcome.reply.is_ok(), granted, "{id} at {now}: {:?}", outcome.reply);
+        }
+    }
+    while world.step(Input::Tick).more {}
+    crate::common::oracle::check(&world.account, world.now);
+    crate::common::store::check_replay(&world);
+}

@@ -167,6 +167,41 @@ fn an_expired_contact_is_refused_also_when_no_tick_came() {
 }
 
 #[test]
+fn an_expired_contact_is_refused_however_much_else_is_due() {
+    let ids: Vec<String> = (100..200).map(|n| n.to_string()).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let mut world = sales(&ids);
+    for id in &ids {
+        world.must(bindings(2, &aor(id), vec![contact("c1", Some(at(60_000)))]));
+    }
+    world.now = at(60_000);
+    let outcome = world.step(reserve("199", "k1", "o1"));
+    assert!(outcome.more, "a record touches 64 agents");
+    assert_eq!(outcome.reply.unwrap_err().code(), "not_offerable");
+}
+
+#[test]
+fn the_same_message_again_says_nothing() {
+    check(
+        sales(&["100"]),
+        vec![
+            registered(0, 2, &[("c1", 60_000)]),
+            registered(0, 2, &[("c1", 60_000)]),
+            say(0, gone(3, &aor("100"), "c1")),
+            say(0, gone(3, &aor("100"), "c1")),
+            registered(0, 2, &[("c1", 60_000)]),
+        ],
+        &[
+            "fed 1/0/0 | bound 100@sip.example c1",
+            "fed 0/1/0",
+            "fed 1/0/0 | unbound 100@sip.example c1 | 100=unreachable",
+            "fed 0/1/0",
+            "fed 0/1/0",
+        ],
+    );
+}
+
+#[test]
 fn a_refresh_within_the_stored_expiry_writes_no_record_and_holds() {
     check(
         sales(&["100"]),
