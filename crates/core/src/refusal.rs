@@ -73,7 +73,6 @@ pub enum RefusalKind {
     Invalid,
     Forbidden,
     Precondition,
-    TooMany,
 }
 
 impl Refusal {
@@ -120,13 +119,13 @@ impl Refusal {
             | Self::OfferEnded { .. }
             | Self::NotLoggedIn { .. }
             | Self::AgentInCall { .. }
-            | Self::AddressTaken { .. } => RefusalKind::Conflict,
+            | Self::AddressTaken { .. }
+            | Self::Limit { .. } => RefusalKind::Conflict,
             Self::UnknownReason { .. } | Self::DuplicateQueue { .. } | Self::Invalid { .. } => {
                 RefusalKind::Invalid
             }
             Self::MembershipDenied { .. } => RefusalKind::Forbidden,
             Self::SeqMismatch { .. } => RefusalKind::Precondition,
-            Self::Limit { .. } => RefusalKind::TooMany,
         }
     }
 }

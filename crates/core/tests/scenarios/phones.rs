@@ -281,6 +281,32 @@ fn a_qualify_that_says_nothing_new_still_outdates_older_ones() {
 }
 
 #[test]
+fn registrations_and_qualifies_are_ordered_apart() {
+    let set = |ms, seq, word| {
+        let contact = SeenContact { qualify: Some(word), ..contact("c1", Some(at(60_000))) };
+        say(ms, bindings(seq, &aor("100"), vec![contact]))
+    };
+    check(
+        sales(&["100"]),
+        vec![
+            say(0, qualify(5, &aor("100"), "c1", Qualify::Failed)),
+            // Sent before the ping, come after it: the lease is news, what it says of pings is not.
+            set(1, 4, Qualify::Ok),
+            set(2, 6, Qualify::Ok),
+            say(3, qualify(5, &aor("100"), "c1", Qualify::Failed)),
+            tick(60_000),
+        ],
+        &[
+            "fed 1/0/0 | bound 100@sip.example c1 | 100=unreachable",
+            "fed 1/0/0 | bound 100@sip.example c1",
+            "fed 1/0/0 | bound 100@sip.example c1 | 100=ready",
+            "fed 0/1/0",
+            "ok unchanged | unbound 100@sip.example c1 | 100=unreachable",
+        ],
+    );
+}
+
+#[test]
 fn an_older_epoch_says_nothing_and_a_newer_one_holds_what_it_leaves_out() {
     let set = |epoch, seq, contacts: Vec<SeenContact>, hold: Option<Time>| {
         let what = FeedWhat::Bindings { aor: aor("100"), contacts, hold_unconfirmed_until: hold };

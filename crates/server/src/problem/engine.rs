@@ -10,8 +10,6 @@ use super::{Problem, RETRY_SEC};
 
 /// A quarantined account waits for a person, a full disk for room.
 const RETRY_PERSON_SEC: u32 = 30;
-/// A limit of an account is left when something of it ends.
-const RETRY_LIMIT_SEC: u32 = 10;
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
@@ -39,9 +37,6 @@ impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let mut problem = Self::new(status(refusal.kind()), refusal.code(), refusal.to_string());
         problem.hint = hint(&refusal).map(Box::from);
-        if problem.status == StatusCode::TOO_MANY_REQUESTS {
-            problem.retry_after_sec = Some(RETRY_LIMIT_SEC);
-        }
         let (field, members) = members(refusal);
         problem.field = field.map(Box::from);
         if let Value::Object(members) = members {
@@ -58,7 +53,6 @@ const fn status(kind: RefusalKind) -> StatusCode {
         RefusalKind::Invalid => StatusCode::BAD_REQUEST,
         RefusalKind::Forbidden => StatusCode::FORBIDDEN,
         RefusalKind::Precondition => StatusCode::PRECONDITION_FAILED,
-        RefusalKind::TooMany => StatusCode::TOO_MANY_REQUESTS,
     }
 }
 
