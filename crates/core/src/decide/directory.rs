@@ -49,10 +49,11 @@ impl Account {
     pub(crate) fn resettle(&mut self, step: &mut Step, from: Ix) {
         let now = step.now;
         let differs = |agent: &Agent| {
-            let (failing, ready_at) = self.subject(agent, now).failing(OfferKind::Queue);
-            let stands = agent.standing.failing == failing && agent.standing.ready_at == ready_at;
+            // Nothing but this clause: what else is due at this moment has deadlines of its own.
+            let (failing, _) = self.subject(agent, now).failing(OfferKind::Queue);
+            let turned = agent.standing.failing.contains(Clause::Status) != failing.contains(Clause::Status);
             // A direct offer may have to go although nothing turned for a queue's.
-            !stands || agent.live_offers().any(|offer| self.cause_to_rescind(agent, offer, now).is_some())
+            turned || agent.live_offers().any(|offer| self.cause_to_rescind(agent, offer, now).is_some())
         };
         let room = AGENTS_PER_RECORD.saturating_sub(step.agents.len());
         let on_break = |agent: &Agent| agent.status.intent() == Intent::OnBreak;
