@@ -266,11 +266,13 @@ impl Account {
     fn leg_known(&mut self, id: &OfferId, leg: &CallId) -> Option<Ix> {
         let entry = Arc::make_mut(self.offers.get_mut(id)?);
         entry.leg_call_id = Some(leg.clone());
+        // The id may have been a forgotten offer's before, whose call goes on; the token never was.
+        let fence = entry.offer.fence;
         self.dirty.insert(PageKey::offer(entry.offer.fence.n));
         let ix = *self.agent_by_id.get(&entry.offer.agent_id)?;
         for slot in &mut self.agents.get_mut(ix)?.slots {
             if let Slot::InCall(call) = slot
-                && call.offer_id == *id
+                && call.fence == fence
             {
                 call.leg_call_id = Some(leg.clone());
             }

@@ -184,7 +184,8 @@ fn f1_slots_hold_live_offers_of_their_own(seen: &Seen<'_>, agent: &Agent) {
     for slot in &agent.slots {
         match slot {
             Slot::InCall(call) => {
-                let twice = agent.calls().filter(|other| other.offer_id == call.offer_id).count();
+                // By its token: the id may be used again once the offer is forgotten, its call going on.
+                let twice = agent.calls().filter(|other| other.fence == call.fence).count();
                 assert_eq!(twice, 1, "F1: an offer is answered into one slot");
             }
             Slot::Offering(_) | Slot::WrapUp(_) => {}

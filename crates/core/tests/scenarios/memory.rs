@@ -146,3 +146,31 @@ fn a_storm_of_calls_leaves_a_bounded_memory() {
     assert_eq!(image.head.ended_externals.len(), 11);
     store::check_replay(&world);
 }
+
+#[test]
+fn an_offer_id_used_again_is_not_mistaken_for_the_one_whose_call_goes_on() {
+    let mut world = sales(&["100", "101"]);
+    world.must(put_agent(
+        "100",
+        ringfence_core::agent::AgentEntry { capacity: 2, ..crate::common::entry("100") },
+    ));
+    let (world, _) = run(
+        world,
+        vec![
+            say(0, reserve_for("100", "q", "k1", "o1")),
+            verb(0, "o1", answer()),
+            say(TEN_MINUTES + 1, end_call("t1")),
+            say(TEN_MINUTES + 1, reserve_for("100", "q", "k2", "o1")),
+            verb(TEN_MINUTES + 1, "o1", answer()),
+        ],
+    );
+    let mut world = world;
+    let event = crate::common::leg(CallPhase::State, "100", "leg2", Direction::Inbound);
+    let event = ringfence_core::feed::CallEvent { offer_id: Some(offer_id("o1")), ..event };
+    let what = ringfence_core::feed::FeedWhat::Call(event);
+    world.must(crate::common::feed(crate::common::item(9, what)));
+    let agent = world.account.agent(&agent_id("100")).unwrap();
+    let legs: Vec<_> =
+        agent.calls().map(|call| (call.call_id.as_str(), call.leg_call_id.is_some())).collect();
+    assert_eq!(legs, [("k1", false), ("k2", true)]);
+}
