@@ -83,10 +83,8 @@ impl Account {
             Change::LegEnded { agent, call_id, wrap_up } => {
                 self.end_leg(agent, call_id, wrap_up.as_deref(), moment.at)
             }
-            Change::CallEnded { call_id } => {
-                self.end_call(call_id, moment.at);
-                None
-            }
+            Change::CallSeen { call_id } => self.see_call(call_id, moment.at),
+            Change::CallEnded { call_id } => self.end_call(call_id, moment.at),
             Change::WrapUpEnded { agent, call_id } => self.end_wrap_up(agent, call_id),
             Change::WrapUpMoved { agent, call_id, until } => self.move_wrap_up(agent, call_id, *until),
             Change::CooldownOver { agent } => {
@@ -363,11 +361,18 @@ impl Account {
         Some(ix)
     }
 
-    fn end_call(&mut self, id: &CallId, at: Time) {
+    fn see_call(&mut self, id: &CallId, at: Time) -> Option<Ix> {
+        self.call_or_new(id, at).idle_since = None;
+        self.settle_call(id, at);
+        None
+    }
+
+    fn end_call(&mut self, id: &CallId, at: Time) -> Option<Ix> {
         let call = self.call_or_new(id, at);
         call.ended = true;
         call.idle_since = None;
         self.settle_call(id, at);
+        None
     }
 
     /// The call, marked as changed.

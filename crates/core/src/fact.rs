@@ -124,6 +124,10 @@ pub enum Change {
         call_id: CallId,
         wrap_up: Option<Box<WrapUp>>,
     },
+    /// A call nobody could be granted to yet: its tiers open from here.
+    CallSeen {
+        call_id: CallId,
+    },
     CallEnded {
         call_id: CallId,
     },

@@ -99,6 +99,7 @@ impl Reference {
             | Change::LegEnded { .. }
             | Change::WrapUpEnded { .. }
             | Change::WrapUpMoved { .. }
+            | Change::CallSeen { .. }
             | Change::CooldownOver { .. } => {}
         }
     }

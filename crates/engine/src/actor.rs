@@ -264,6 +264,7 @@ impl AccountActor {
                 | Change::Extended { .. }
                 | Change::LegKnown { .. }
                 | Change::LegEnded { .. }
+                | Change::CallSeen { .. }
                 | Change::CallEnded { .. }
                 | Change::WrapUpEnded { .. }
                 | Change::WrapUpMoved { .. }

@@ -61,7 +61,14 @@ impl Account {
         let queue = self.queue(queue_id).ok_or_else(|| Refusal::UnknownQueue { queue: queue_id.clone() })?;
         match self.pick(queue, &ask.call, exclude, step.now) {
             Ok(ix) => self.grant_to(step, ix, Some(queue_id.clone()), target, ask),
-            Err(refusal) => Err(refusal),
+            Err(refusal) => {
+                // Tiers open from the call's first reserve, also from one that found nobody.
+                let waits = self.queue(queue_id).is_some_and(|queue| queue.settings.tier_wait_sec > 0);
+                if waits && !self.calls.contains_key(&ask.call) {
+                    self.emit(step, Change::CallSeen { call_id: ask.call });
+                }
+                Err(refusal)
+            }
         }
     }
 

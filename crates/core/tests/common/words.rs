@@ -67,6 +67,7 @@ pub fn fact(fact: &Fact) -> String {
             let wrap_up = wrap_up.as_ref().map_or(String::new(), |w| format!(" wrap-up {}", rel(w.until)));
             format!("{agent} leg {call_id} over{wrap_up}")
         }
+        Change::CallSeen { call_id } => format!("{call_id} seen"),
         Change::CallEnded { call_id } => format!("{call_id} ended"),
         Change::WrapUpEnded { agent, call_id } => format!("{agent} wrapped up {call_id}"),
         Change::WrapUpMoved { agent, until, .. } => format!("{agent} wrap-up {}", rel(*until)),

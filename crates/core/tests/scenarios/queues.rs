@@ -121,7 +121,27 @@ fn a_tier_opens_its_wait_after_the_calls_first_reserve() {
             "o3 101 no_answer | o3 no_answer misses 1 | 101=ready",
             "o4 100 live | o4 to 100 | 100=ringing",
             "ok | 102 break() | 102=paused",
-            "no_agent of 4 status=1 slot=1 tier=2 @31000",
+            "no_agent of 4 status=1 slot=1 tier=2 @31000 | k2 seen",
+        ],
+    );
+}
+
+#[test]
+fn a_tier_opens_its_wait_after_a_first_reserve_that_found_nobody() {
+    let settings = QueueSettings { tier_wait_sec: 10, ..QueueSettings::default() };
+    check(
+        one_after_another(settings, &[("100", "q/2"), ("101", "q/1")]),
+        vec![
+            say(1_000, pause("101", "")),
+            say(1_000, reserve_from("q", "k1", "o1")),
+            say(10_999, reserve_from("q", "k1", "o2")),
+            say(11_000, reserve_from("q", "k1", "o3")),
+        ],
+        &[
+            "ok | 101 break() | 101=paused",
+            "no_agent of 2 status=1 tier=1 @11000 | k1 seen",
+            "no_agent of 2 status=1 tier=1 @11000",
+            "o3 100 live | o3 to 100 | 100=ringing",
         ],
     );
 }
