@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use ringfence_store::{CommitError, Store, Verdict, Write};
+use ringfence_store::{CommitError, Store, TableOp, Verdict, Write};
 
 use crate::actor::Msg;
 use crate::cell::Owner;
@@ -99,8 +99,7 @@ impl Committer {
                 }
                 Push::Snapshot(snapshot) => self.write_snapshot(*snapshot),
                 Push::Ops { ops, done } => {
-                    self.store.apply_ops(&ops).unwrap_or_else(|error| give_up(&error.to_string()));
-                    _ = done.send(());
+                    _ = done.send(self.apply_ops(&ops));
                 }
                 Push::Barrier(done) => _ = done.send(()),
                 Push::Stop(done) => stop = Some(done),
@@ -130,6 +129,18 @@ impl Committer {
                 }
                 Err(CommitError::Fatal(why)) => give_up(&why),
             }
+        }
+    }
+
+    /// Changes of tables that come without a record: a full disk refuses them, nothing of them was applied.
+    fn apply_ops(&mut self, ops: &[TableOp]) -> Result<(), Error> {
+        match self.store.apply_ops(ops) {
+            Ok(()) => Ok(()),
+            Err(CommitError::Full) => {
+                let free_bytes = self.shared.meters.free_bytes.load(Ordering::Relaxed);
+                Err(Error::DiskFull { free_bytes })
+            }
+            Err(CommitError::Fatal(why)) => give_up(&why),
         }
     }
 

@@ -197,7 +197,7 @@ impl Engine {
         }
         let (done, applied) = oneshot::channel();
         self.shared.gate.push(Push::Ops { ops, done });
-        applied.await.map_err(|_| Error::Closed)
+        applied.await.map_err(|_| Error::Closed)?
     }
 
     pub fn counters(&self) -> Counters {

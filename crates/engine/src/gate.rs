@@ -39,7 +39,7 @@ pub(crate) enum Push {
     Snapshot(Box<SnapshotWrite>),
     Ops {
         ops: Vec<TableOp>,
-        done: oneshot::Sender<()>,
+        done: oneshot::Sender<Result<(), Error>>,
     },
     /// Everything pushed before is released.
     Barrier(oneshot::Sender<()>),
