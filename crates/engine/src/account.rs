@@ -12,8 +12,9 @@ use tokio::sync::oneshot;
 
 use crate::actor::{Msg, mismatch};
 use crate::answer::{AgentAnswer, Done, Explanation, FedAnswer, OfferAnswer, Roster};
-use crate::cell::{Cell, Permit, PoolName};
+use crate::cell::Cell;
 use crate::counters::add;
+use crate::door::{Pool, Taken, Turned};
 use crate::error::Error;
 use crate::gate::{Answer, Waiting};
 use crate::load;
@@ -168,8 +169,8 @@ impl Account {
     pub async fn released(&self) -> Result<Arc<Released>, Error> {
         if !self.cell.released.is_active() {
             let (ready, shown) = oneshot::channel();
-            let mailbox = load::ready(&self.shared, &self.cell).await?;
-            mailbox.send(Msg::ShowRows { ready });
+            load::ready(&self.shared, &self.cell).await?;
+            self.cell.door.leave(Msg::ShowRows { ready });
             shown.await.map_err(|_| Error::Unavailable)?;
         }
         Ok(Arc::clone(&self.cell.released))
@@ -197,15 +198,15 @@ impl Account {
 
     pub(crate) async fn contacts_of(&self, source: SourceId) -> Result<u64, Error> {
         let (reply, answer) = oneshot::channel();
-        let mailbox = load::ready(&self.shared, &self.cell).await?;
-        mailbox.send(Msg::ContactsOf { source, reply });
+        load::ready(&self.shared, &self.cell).await?;
+        self.cell.door.leave(Msg::ContactsOf { source, reply });
         answer.await.map_err(|_| Error::Unavailable)
     }
 
     pub(crate) async fn aors_of(&self, source: SourceId) -> Result<Vec<String>, Error> {
         let (reply, answer) = oneshot::channel();
-        let mailbox = load::ready(&self.shared, &self.cell).await?;
-        mailbox.send(Msg::AorsOf { source, reply });
+        load::ready(&self.shared, &self.cell).await?;
+        self.cell.door.leave(Msg::AorsOf { source, reply });
         answer.await.map_err(|_| Error::Unavailable)
     }
 
@@ -242,23 +243,49 @@ impl Account {
             return Err(Error::DiskFull { free_bytes });
         }
         let pool = match kind {
-            Kind::Step => PoolName::Steps,
-            Kind::New | Kind::Rest => PoolName::Rest,
+            Kind::Step => Pool::Steps,
+            Kind::New | Kind::Rest => Pool::Rest,
         };
-        let Some(permit) = Permit::take(&self.cell, pool) else {
-            add(&self.shared.meters.busy, 1);
-            return Err(Error::Busy { retry_after_ms: RETRY_AFTER_MS });
-        };
-        let mailbox = load::ready(&self.shared, &self.cell).await?;
         let (reply, answer) = oneshot::channel();
+        let mut msg = Some(Msg::Do { input, by, waiting: Some(Waiting { reply, pool }) });
+        match self.cell.door.request(pool, &mut msg) {
+            Ok(()) => return Ok(answer),
+            Err(Turned::Busy) => {
+                add(&self.shared.meters.busy, 1);
+                return Err(Error::Busy { retry_after_ms: RETRY_AFTER_MS });
+            }
+            Err(Turned::Refused(error)) => return Err(error),
+            Err(Turned::NotUp) => {}
+        }
+        let permit = Permit { cell: &self.cell, pool };
+        load::ready(&self.shared, &self.cell).await?;
+        if let Some(msg) = msg
+            && self.cell.door.leave(msg)
+        {
+            // It goes with the message from here on.
+            std::mem::forget(permit);
+        }
         // If the actor is gone the message is dropped, and the caller who waits for it learns that.
-        mailbox.send(Msg::Do { input, by, waiting: Some(Waiting { reply, permit }) });
         Ok(answer)
     }
 
     /// The engine's clock.
     pub fn now(&self) -> Time {
         self.shared.clock.now()
+    }
+}
+
+/// The permit of a request that waits for its account to be loaded; given back when that fails or is given up.
+struct Permit<'a> {
+    cell: &'a Cell,
+    pool: Pool,
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        let mut back = Taken::default();
+        back.add(self.pool);
+        self.cell.door.give_back(back);
     }
 }
 

@@ -1,20 +1,23 @@
 //! The owner of one account: one actor around one `ringfence_core::Account`. It steps and pushes, and never waits.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use ringfence_core::agent::By;
 use ringfence_core::fact::Change;
-use ringfence_core::{Account, Input, Reply, SourceId, StepOutcome};
+use ringfence_core::slab::Ix;
+use ringfence_core::{Account, AgentId, Input, QueueId, Reply, SourceId, StepOutcome, Time, Touched};
 use ringfence_store::{PageId, Write};
 use tokio::sync::oneshot;
 
-use crate::cell::{Cell, Mailbox};
+use crate::cell::Cell;
 use crate::codec;
 use crate::counters::add;
+use crate::door::{Pool, Taken, taken_by};
 use crate::error::Error;
-use crate::gate::{Push, SnapshotWrite, Step, Waiting, row_changes};
+use crate::gate::{Answered, Batch, Push, SnapshotWrite, Waiting, release};
 use crate::released::{Reset, RowChanges};
 use crate::shared::Shared;
 
@@ -52,11 +55,29 @@ pub(crate) enum Msg {
     },
 }
 
+/// Something is in the inbox.
+pub(crate) struct Wake;
+
+impl Msg {
+    /// The pool this message's permit is from, if somebody waits for its answer under one.
+    pub fn pool(&self) -> Option<Pool> {
+        match self {
+            Self::Do { waiting, .. } => waiting.as_ref().map(|waiting| waiting.pool),
+            Self::Tick
+            | Self::ShowRows { .. }
+            | Self::Snapshot
+            | Self::SnapshotFailed { .. }
+            | Self::ContactsOf { .. }
+            | Self::AorsOf { .. } => None,
+            #[cfg(test)]
+            Self::Fail => None,
+        }
+    }
+}
+
 pub(crate) struct AccountActor {
     pub shared: Arc<Shared>,
     pub cell: Arc<Cell>,
-    /// Messages of this incarnation that are sent and not yet handled.
-    pub queued: Arc<AtomicUsize>,
 }
 
 pub(crate) struct Owned {
@@ -66,146 +87,221 @@ pub(crate) struct Owned {
     pushed: u64,
     /// Rows are kept for readers.
     shown: bool,
-    /// What is let out when the mailbox is empty, or when it is this much.
-    gathered: Vec<Step>,
+    work: Work,
 }
 
-/// Steps let out together: callers are woken, and the committer is, once for all of them.
-const GATHER_MAX: usize = 256;
+/// Messages let out together at most: callers are woken, and the committer is, once for all of them.
+const BATCH_MAX: usize = 256;
+
+/// What was taken from the inbox and has not left yet. The permits of what is lost with a failing actor are given back.
+struct Work {
+    cell: Arc<Cell>,
+    taken: VecDeque<Msg>,
+    /// The permit of the message at hand.
+    current: Option<Pool>,
+    answers: Vec<Answered>,
+    writes: Vec<Write>,
+    touched: Shown,
+    at: Time,
+    /// Permits of callers who were answered.
+    back: Taken,
+    counted: Counted,
+}
+
+/// What the counters are raised by when the batch leaves.
+#[derive(Default)]
+struct Counted {
+    records: u64,
+    granted: u64,
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        let mut back = std::mem::take(&mut self.back);
+        let taken = taken_by(&self.taken);
+        back.steps += taken.steps;
+        back.rest += taken.rest;
+        for pool in self.current.into_iter().chain(self.answers.iter().map(|answered| answered.waiting.pool))
+        {
+            back.add(pool);
+        }
+        self.cell.door.give_back(back);
+    }
+}
 
 impl Actor for AccountActor {
-    type Msg = Msg;
+    type Msg = Wake;
     type State = Owned;
     type Arguments = (Account, u64);
 
     async fn pre_start(
         &self,
-        _: ActorRef<Msg>,
+        _: ActorRef<Wake>,
         (account, epoch): (Account, u64),
     ) -> Result<Owned, ActorProcessingErr> {
         let pushed = account.seq();
-        let owned =
-            Owned { account, epoch, pushed, shown: self.cell.released.is_active(), gathered: Vec::new() };
+        let work = Work {
+            cell: Arc::clone(&self.cell),
+            taken: VecDeque::new(),
+            current: None,
+            answers: Vec::new(),
+            writes: Vec::new(),
+            touched: Shown::default(),
+            at: self.shared.clock.now(),
+            back: Taken::default(),
+            counted: Counted::default(),
+        };
+        let owned = Owned { account, epoch, pushed, shown: self.cell.released.is_active(), work };
         self.arm(&owned.account);
         Ok(owned)
     }
 
-    /// What was gathered is let out also when the mailbox was closed before it was seen empty.
-    async fn post_stop(&self, _: ActorRef<Msg>, owned: &mut Owned) -> Result<(), ActorProcessingErr> {
-        self.let_out(owned);
-        Ok(())
-    }
-
+    /// Takes what there is, all of it, batch by batch, until the inbox is empty.
     async fn handle(
         &self,
-        myself: ActorRef<Msg>,
-        msg: Msg,
+        _: ActorRef<Wake>,
+        Wake: Wake,
         owned: &mut Owned,
     ) -> Result<(), ActorProcessingErr> {
+        let mut several = false;
+        loop {
+            if several {
+                // Those who were answered, and whoever else runs here, come first: what they send makes the next batch.
+                tokio::task::yield_now().await;
+            }
+            if owned.work.taken.is_empty() {
+                let back = std::mem::take(&mut owned.work.back);
+                if !self.cell.door.take(&mut owned.work.taken, back) {
+                    return Ok(());
+                }
+            }
+            several = owned.work.taken.len() > 1;
+            owned.work.at = self.shared.clock.now();
+            for _ in 0..BATCH_MAX {
+                let Some(msg) = owned.work.taken.pop_front() else { break };
+                owned.work.current = msg.pool();
+                self.message(owned, msg)?;
+            }
+            self.let_out(owned);
+        }
+    }
+}
+
+impl AccountActor {
+    fn message(&self, owned: &mut Owned, msg: Msg) -> Result<(), ActorProcessingErr> {
         match msg {
-            Msg::Do { input, by, waiting } => self.step(&myself, owned, input, &by, waiting)?,
-            Msg::Tick => self.step(&myself, owned, Input::Tick, &By::SYSTEM, None)?,
+            Msg::Do { input, by, waiting } => self.step(owned, input, &by, waiting)?,
+            Msg::Tick => self.step(owned, Input::Tick, &By::SYSTEM, None)?,
             Msg::ShowRows { ready } => self.show_rows(owned, ready),
             Msg::Snapshot => self.snapshot(owned)?,
             Msg::SnapshotFailed { pages } => {
-                owned.account.mark_dirty(pages.into_iter().filter_map(codec::page_key))
+                owned.account.mark_dirty(pages.into_iter().filter_map(codec::page_key));
             }
             #[cfg(test)]
             Msg::Fail => panic!("a failure made for a test"),
             Msg::ContactsOf { source, reply } => _ = reply.send(owned.account.contacts_of(&source)),
             Msg::AorsOf { source, reply } => drop(reply.send(owned.account.aors_of(&source))),
         }
-        if self.queued.fetch_sub(1, Ordering::AcqRel) == 1 || owned.gathered.len() >= GATHER_MAX {
-            self.let_out(owned);
-        }
         Ok(())
     }
-}
 
-impl AccountActor {
     fn step(
         &self,
-        myself: &ActorRef<Msg>,
         owned: &mut Owned,
         input: Input,
         by: &By,
         waiting: Option<Waiting>,
     ) -> Result<(), ActorProcessingErr> {
-        let now = self.shared.clock.now();
+        let now = owned.work.at;
         let StepOutcome { record, reply, touched, more } = owned.account.step(input, by, now);
-        let answer = reply.map(|reply| (owned.account.seq(), reply)).map_err(|refusal| {
-            self.shared.meters.refused(&refusal);
-            Error::Refused(refusal)
-        });
-        let write = match &record {
-            None => None,
-            Some(record) => {
-                self.count(record);
-                let prev_seq = std::mem::replace(&mut owned.pushed, record.seq);
-                let durable = !self.shared.in_memory();
-                let record = if durable { codec::record(record)? } else { Vec::new() };
-                Some(Write {
+        if let Some(record) = &record {
+            self.count(record, &mut owned.work.counted);
+            let prev_seq = std::mem::replace(&mut owned.pushed, record.seq);
+            if !self.shared.in_memory() {
+                owned.work.writes.push(Write {
                     account: self.cell.id.shared(),
                     term: self.shared.term,
                     prev_seq,
                     seq: owned.pushed,
                     at: now.ms(),
-                    record,
+                    record: codec::record(record)?,
                     ops: Vec::new(),
-                })
+                });
             }
-        };
-        let step = Step {
-            cell: Arc::clone(&self.cell),
-            seq: owned.pushed,
-            at: now,
-            rows: (owned.shown && write.is_some()).then(|| row_changes(&owned.account, touched)),
-            write,
-            waiting: waiting.map(|waiting| (waiting, answer)),
-            rows_ready: None,
-        };
-        self.cell.grants.store(owned.account.grants(), Ordering::Relaxed);
-        owned.gathered.push(step);
-        self.arm(&owned.account);
+            if owned.shown {
+                owned.work.touched.add(touched);
+            }
+        }
+        if let Some(waiting) = waiting {
+            let answer = reply.map(|reply| (owned.pushed, reply)).map_err(|refusal| {
+                self.shared.meters.refused(&refusal);
+                Error::Refused(refusal)
+            });
+            owned.work.answers.push(Answered { seq: owned.pushed, waiting, answer });
+        }
+        owned.work.current = None;
         if more {
             // The rest of a large consequence is the actor's own later input, other messages between.
-            Mailbox::new(myself.clone(), Arc::clone(&self.queued)).send(Msg::Tick);
+            self.cell.door.leave(Msg::Tick);
         }
         Ok(())
     }
 
     /// At once when everything it rests on is released, else with the commit that covers it.
     fn let_out(&self, owned: &mut Owned) {
-        let in_memory = self.shared.in_memory();
-        let mut pushed = Vec::new();
-        for step in owned.gathered.drain(..) {
-            let rests_on_released = step.write.is_none() && self.cell.released.head() >= step.seq;
-            if in_memory || rests_on_released {
-                step.release();
-            } else {
-                pushed.push(Push::Step(Box::new(step)));
+        self.let_out_with(owned, None, None);
+    }
+
+    fn let_out_with(
+        &self,
+        owned: &mut Owned,
+        reset: Option<RowChanges>,
+        rows_ready: Option<oneshot::Sender<()>>,
+    ) {
+        self.arm(&owned.account);
+        // Before anybody is told of a token: the next incarnation counts on from here.
+        self.cell.grants.store(owned.account.grants(), Ordering::Relaxed);
+        let work = &mut owned.work;
+        self.flush_counters(&mut work.counted);
+        let mut rows = reset.or_else(|| work.touched.rows(&owned.account));
+        if self.shared.in_memory() {
+            release(&self.cell, owned.pushed, work.at, rows.take());
+        }
+        // What rests on nothing unreleased leaves at once, also when a later step of the batch has to wait.
+        let head = self.cell.released.head();
+        let at_once = work.answers.partition_point(|answered| answered.seq <= head);
+        for answered in work.answers.drain(..at_once) {
+            answered.tell(&mut work.back);
+        }
+        if head >= owned.pushed && rows.is_none() {
+            if let Some(ready) = rows_ready {
+                _ = ready.send(());
             }
+            return;
         }
-        if !pushed.is_empty() {
-            self.shared.gate.push_all(pushed.into_iter());
+        if work.answers.is_empty() && work.writes.is_empty() && rows.is_none() && rows_ready.is_none() {
+            return;
         }
+        self.shared.gate.push(Push::Batch(Box::new(Batch {
+            cell: Arc::clone(&self.cell),
+            seq: owned.pushed,
+            at: work.at,
+            writes: std::mem::take(&mut work.writes),
+            rows,
+            answers: std::mem::take(&mut work.answers),
+            rows_ready,
+        })));
     }
 
     fn show_rows(&self, owned: &mut Owned, ready: oneshot::Sender<()>) {
-        let mut step = Step {
-            cell: Arc::clone(&self.cell),
-            seq: owned.pushed,
-            at: self.shared.clock.now(),
-            write: None,
-            rows: None,
-            waiting: None,
-            rows_ready: Some(ready),
-        };
-        if !owned.shown {
+        let reset = if owned.shown {
+            None
+        } else {
             owned.shown = true;
-            step.rows = Some(all_rows(&owned.account));
-        }
-        owned.gathered.push(step);
+            owned.work.touched = Shown::default();
+            Some(all_rows(&owned.account))
+        };
+        self.let_out_with(owned, reset, Some(ready));
     }
 
     fn snapshot(&self, owned: &mut Owned) -> Result<(), ActorProcessingErr> {
@@ -238,12 +334,22 @@ impl AccountActor {
         }
     }
 
-    fn count(&self, record: &ringfence_core::Record) {
+    fn flush_counters(&self, counted: &mut Counted) {
+        let Counted { records, granted } = std::mem::take(counted);
+        if records > 0 {
+            add(&self.shared.meters.records, records);
+        }
+        if granted > 0 {
+            add(&self.shared.meters.granted, granted);
+        }
+    }
+
+    fn count(&self, record: &ringfence_core::Record, counted: &mut Counted) {
         let meters = &self.shared.meters;
-        add(&meters.records, 1);
+        counted.records += 1;
         for fact in &record.facts {
             match &fact.change {
-                Change::Granted { .. } => add(&meters.granted, 1),
+                Change::Granted { .. } => counted.granted += 1,
                 Change::OfferEnded { outcome, .. } => meters.ended(outcome.as_str()),
                 Change::Answered { .. } => meters.ended(ringfence_core::offer::Outcome::Accepted.as_str()),
                 Change::Settings(_)
@@ -290,6 +396,46 @@ fn all_rows(account: &Account) -> RowChanges {
         queues: account.queue_rows().into_iter().map(Arc::new).collect(),
         agents_removed: Vec::new(),
         queues_removed: Vec::new(),
+    }
+}
+
+/// What the records of a batch touched.
+#[derive(Default)]
+struct Shown {
+    agents: Vec<Ix>,
+    queues: Vec<Ix>,
+    agents_removed: Vec<AgentId>,
+    queues_removed: Vec<QueueId>,
+}
+
+impl Shown {
+    fn add(&mut self, touched: Touched) {
+        self.agents.extend(touched.agents.iter());
+        self.queues.extend(touched.queues.iter());
+        self.agents_removed.extend(touched.agents_removed);
+        self.queues_removed.extend(touched.queues_removed);
+    }
+
+    /// The rows as they are now: a row that changed several times is built once.
+    fn rows(&mut self, account: &Account) -> Option<RowChanges> {
+        let Self { mut agents, mut queues, agents_removed, queues_removed } = std::mem::take(self);
+        if agents.is_empty() && queues.is_empty() && agents_removed.is_empty() && queues_removed.is_empty() {
+            return None;
+        }
+        for places in [&mut agents, &mut queues] {
+            places.sort_unstable();
+            places.dedup();
+        }
+        Some(RowChanges {
+            reset: None,
+            agents: agents
+                .into_iter()
+                .filter_map(|ix| Some((Arc::new(account.row_at(ix)?), account.directory_seq_at(ix))))
+                .collect(),
+            queues: queues.into_iter().filter_map(|ix| account.queue_row_at(ix)).map(Arc::new).collect(),
+            agents_removed,
+            queues_removed,
+        })
     }
 }
 

@@ -8,10 +8,10 @@ use std::time::Duration;
 use ringfence_store::{CommitError, Store, TableOp, Verdict, Write};
 
 use crate::actor::Msg;
-use crate::cell::Owner;
 use crate::counters::add;
+use crate::door::{Owner, Taken};
 use crate::error::Error;
-use crate::gate::{Push, SnapshotWrite, Step};
+use crate::gate::{Batch, Push, SnapshotWrite};
 use crate::shared::Shared;
 
 /// Between two looks at a disk that is full.
@@ -66,17 +66,14 @@ impl Committer {
     /// One group: the records of everything in it in one commit, then everything in it out.
     fn commit_and_release(&mut self, group: &mut Vec<Push>) -> Option<tokio::sync::oneshot::Sender<()>> {
         let mut writes: Vec<Write> = Vec::new();
+        // Records of each batch, in order.
+        let mut counts = Vec::new();
         for push in group.iter_mut() {
-            if let Push::Step(step) = push
-                && let Some(write) = &mut step.write
-            {
-                add(&self.shared.meters.journal_bytes, write.record.len() as u64);
-                writes.push(Write {
-                    account: Arc::clone(&write.account),
-                    record: std::mem::take(&mut write.record),
-                    ops: std::mem::take(&mut write.ops),
-                    ..*write
-                });
+            if let Push::Batch(batch) = push {
+                let bytes: usize = batch.writes.iter().map(|write| write.record.len()).sum();
+                add(&self.shared.meters.journal_bytes, bytes as u64);
+                counts.push(batch.writes.len());
+                writes.append(&mut batch.writes);
             }
         }
         let mut verdicts = Vec::new();
@@ -84,18 +81,20 @@ impl Committer {
             verdicts = self.commit(&writes);
             add(&self.shared.meters.commits, 1);
         }
-        let mut verdicts = verdicts.into_iter();
+        let (mut verdicts, mut counts) = (verdicts.into_iter(), counts.into_iter());
         let mut stop = None;
         for push in group.drain(..) {
             match push {
-                Push::Step(step) => {
-                    let verdict =
-                        if step.write.is_some() { verdicts.next() } else { Some(Verdict::Committed) };
-                    match verdict {
-                        Some(Verdict::Committed) => step.release(),
-                        Some(Verdict::Fenced) => self.fenced(*step),
-                        None => give_up("the store answered fewer verdicts than it was given records"),
+                Push::Batch(batch) => {
+                    let mut fenced = false;
+                    for _ in 0..counts.next().unwrap_or(0) {
+                        match verdicts.next() {
+                            Some(Verdict::Committed) => {}
+                            Some(Verdict::Fenced) => fenced = true,
+                            None => give_up("the store answered fewer verdicts than it was given records"),
+                        }
                     }
+                    if fenced { self.fenced(*batch) } else { batch.release() }
                 }
                 Push::Snapshot(snapshot) => self.write_snapshot(*snapshot),
                 Push::Ops { ops, done } => {
@@ -145,15 +144,18 @@ impl Committer {
     }
 
     /// Somebody else owns the account: its actor stops, and whoever waits is told.
-    fn fenced(&self, step: Step) {
-        let mailbox = step.cell.mailbox();
-        *step.cell.owner.write() = Owner::Moved;
-        if let Some(mailbox) = mailbox {
-            mailbox.actor().stop(None);
+    fn fenced(&self, batch: Batch) {
+        let actor = batch.cell.door.owner();
+        batch.cell.door.close(|_| true, || Owner::Moved);
+        if let Some(actor) = actor {
+            actor.stop(None);
         }
-        if let Some((waiting, _)) = step.waiting {
-            waiting.tell(Err(Error::Moved));
+        let mut back = Taken::default();
+        for mut answered in batch.answers {
+            answered.answer = Err(Error::Moved);
+            answered.tell(&mut back);
         }
+        batch.cell.door.give_back(back);
     }
 
     fn write_snapshot(&mut self, snapshot: SnapshotWrite) {
@@ -164,9 +166,7 @@ impl Committer {
             Err(CommitError::Full) => {
                 tracing::warn!(account = %cell.id, "no room for a snapshot; the journal grows until there is");
                 let keys = pages.iter().map(|(id, _)| *id).chain(dropped).collect();
-                if let Some(mailbox) = cell.mailbox() {
-                    mailbox.send(Msg::SnapshotFailed { pages: keys });
-                }
+                cell.door.leave(Msg::SnapshotFailed { pages: keys });
             }
             Err(CommitError::Fatal(why)) => give_up(&why),
         }
@@ -194,7 +194,7 @@ impl Committer {
             let shared = Arc::clone(&self.shared);
             self.runtime.spawn(async move {
                 let asked = match crate::load::ready(&shared, &cell).await {
-                    Ok(mailbox) => mailbox.send(Msg::Snapshot),
+                    Ok(()) => cell.door.leave(Msg::Snapshot),
                     Err(_) => false,
                 };
                 if !asked {

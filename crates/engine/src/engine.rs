@@ -215,9 +215,11 @@ impl Engine {
             return Ok(());
         }
         self.shared.closing.notify_waiters();
-        let actors: Vec<_> = self.shared.cells.iter().filter_map(|cell| cell.mailbox()).collect();
-        for mailbox in actors {
-            drop(mailbox.actor().drain_and_wait(Some(DRAIN)).await);
+        let cells: Vec<_> = self.shared.cells.iter().map(|cell| Arc::clone(&cell)).collect();
+        for cell in cells {
+            if let Some(actor) = cell.door.shut() {
+                drop(actor.drain_and_wait(Some(DRAIN)).await);
+            }
         }
         if let Some(warden) = self.shared.warden.get() {
             drop(warden.stop_and_wait(None, Some(DRAIN)).await);

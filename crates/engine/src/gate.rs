@@ -6,36 +6,44 @@
 use std::sync::Arc;
 
 use parking_lot::{Condvar, Mutex};
+use ringfence_core::Time;
 use ringfence_core::input::Reply;
-use ringfence_core::{Time, Touched};
 use ringfence_store::{PageId, TableOp, Write};
 use tokio::sync::oneshot;
 
-use crate::cell::{Cell, Permit};
+use crate::cell::Cell;
+use crate::door::{Pool, Taken};
 use crate::error::Error;
 use crate::released::RowChanges;
 
 /// What a caller is told: the account's seq as of the answer, and the answer.
 pub(crate) type Answer = Result<(u64, Reply), Error>;
 
-/// A caller who waits, and the permit its request holds.
+/// A caller who waits, and the pool its permit is from.
 pub(crate) struct Waiting {
     pub reply: oneshot::Sender<Answer>,
-    pub permit: Permit,
+    pub pool: Pool,
 }
 
-impl Waiting {
-    /// The permit is given back with the answer.
-    pub fn tell(self, answer: Answer) {
+/// An answer on its way, and the record it rests on.
+pub(crate) struct Answered {
+    pub seq: u64,
+    pub waiting: Waiting,
+    pub answer: Answer,
+}
+
+impl Answered {
+    /// The permit is to be given back with it.
+    pub fn tell(self, back: &mut Taken) {
+        back.add(self.waiting.pool);
         // A caller that went away is not an error: what was decided stands.
-        drop(self.reply.send(answer));
-        drop(self.permit);
+        drop(self.waiting.reply.send(self.answer));
     }
 }
 
 /// What an actor hands over.
 pub(crate) enum Push {
-    Step(Box<Step>),
+    Batch(Box<Batch>),
     Snapshot(Box<SnapshotWrite>),
     Ops {
         ops: Vec<TableOp>,
@@ -47,31 +55,38 @@ pub(crate) enum Push {
     Stop(oneshot::Sender<()>),
 }
 
-/// The outcome of one step.
-pub(crate) struct Step {
+/// The outcome of the steps an account let out together.
+pub(crate) struct Batch {
     pub cell: Arc<Cell>,
+    /// The last record, of this batch or before it.
     pub seq: u64,
     pub at: Time,
-    /// None: nothing changed, but what is said rests on records that are not released yet.
-    pub write: Option<Write>,
+    /// In order. None: nothing changed, but what is said rests on records that are not released yet.
+    pub writes: Vec<Write>,
     pub rows: Option<RowChanges>,
-    pub waiting: Option<(Waiting, Answer)>,
+    pub answers: Vec<Answered>,
     /// Rows are there for a reader from here on.
     pub rows_ready: Option<oneshot::Sender<()>>,
 }
 
-impl Step {
-    /// View first, then replies.
+impl Batch {
     pub fn release(self) {
-        if self.write.is_some() || self.rows.is_some() {
-            self.cell.released.release(self.seq, self.at, self.rows);
+        let mut back = Taken::default();
+        release(&self.cell, self.seq, self.at, self.rows);
+        for answered in self.answers {
+            answered.tell(&mut back);
         }
-        if let Some((waiting, answer)) = self.waiting {
-            waiting.tell(answer);
-        }
+        self.cell.door.give_back(back);
         if let Some(ready) = self.rows_ready {
             _ = ready.send(());
         }
+    }
+}
+
+/// The view, before any reply.
+pub(crate) fn release(cell: &Cell, seq: u64, at: Time, rows: Option<RowChanges>) {
+    if rows.is_some() || cell.released.head() < seq {
+        cell.released.release(seq, at, rows);
     }
 }
 
@@ -92,13 +107,9 @@ pub(crate) struct Gate {
 
 impl Gate {
     pub fn push(&self, push: Push) {
-        self.push_all(std::iter::once(push));
-    }
-
-    pub fn push_all(&self, pushes: impl Iterator<Item = Push>) {
         let mut pushed = self.pushed.lock();
         let waits = pushed.is_empty();
-        pushed.extend(pushes);
+        pushed.push(push);
         if waits {
             self.arrived.notify_one();
         }
@@ -111,20 +122,5 @@ impl Gate {
             self.arrived.wait(&mut pushed);
         }
         std::mem::swap(&mut *pushed, into);
-    }
-}
-
-/// Rows a step touched, as they are now.
-pub(crate) fn row_changes(account: &ringfence_core::Account, touched: Touched) -> RowChanges {
-    RowChanges {
-        reset: None,
-        agents: touched
-            .agents
-            .iter()
-            .filter_map(|ix| Some((Arc::new(account.row_at(ix)?), account.directory_seq_at(ix))))
-            .collect(),
-        queues: touched.queues.iter().filter_map(|ix| account.queue_row_at(ix)).map(Arc::new).collect(),
-        agents_removed: touched.agents_removed,
-        queues_removed: touched.queues_removed,
     }
 }

@@ -43,6 +43,7 @@ mod actor;
 mod cell;
 mod codec;
 mod committer;
+mod door;
 mod gate;
 mod load;
 mod shared;

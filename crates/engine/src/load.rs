@@ -2,7 +2,7 @@
 //! after its actor failed.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use ractor::Actor;
@@ -12,21 +12,22 @@ use ringfence_store::Image;
 use tokio::sync::oneshot;
 
 use crate::actor::{AccountActor, Msg};
-use crate::cell::{Cell, Mailbox, Owner};
+use crate::cell::Cell;
 use crate::codec;
 use crate::counters::add;
+use crate::door::Owner;
 use crate::error::Error;
 use crate::gate::Push;
 use crate::shared::Shared;
 
 /// The account's actor, brought up if need be.
-pub(crate) async fn ready(shared: &Arc<Shared>, cell: &Arc<Cell>) -> Result<Mailbox, Error> {
-    if let Some(mailbox) = owner(cell)? {
-        return Ok(mailbox);
+pub(crate) async fn ready(shared: &Arc<Shared>, cell: &Arc<Cell>) -> Result<(), Error> {
+    if cell.door.is_up()? {
+        return Ok(());
     }
     let _loading = cell.loading.lock().await;
-    if let Some(mailbox) = owner(cell)? {
-        return Ok(mailbox);
+    if cell.door.is_up()? {
+        return Ok(());
     }
     if shared.is_closed() {
         return Err(Error::Closed);
@@ -36,44 +37,28 @@ pub(crate) async fn ready(shared: &Arc<Shared>, cell: &Arc<Cell>) -> Result<Mail
     spawn(shared, cell, account, epoch).await
 }
 
-fn owner(cell: &Cell) -> Result<Option<Mailbox>, Error> {
-    match &*cell.owner.read() {
-        Owner::Ready(mailbox) => Ok(Some(mailbox.clone())),
-        Owner::Unloaded => Ok(None),
-        Owner::Quarantined(why) => Err(Error::Quarantined { why: why.clone() }),
-        Owner::Moved => Err(Error::Moved),
-    }
-}
-
-async fn spawn(
-    shared: &Arc<Shared>,
-    cell: &Arc<Cell>,
-    account: Account,
-    epoch: u64,
-) -> Result<Mailbox, Error> {
+async fn spawn(shared: &Arc<Shared>, cell: &Arc<Cell>, account: Account, epoch: u64) -> Result<(), Error> {
     let first_load = !cell.was_loaded.swap(true, Ordering::AcqRel);
     let warden = shared.warden.get().ok_or(Error::Closed)?.clone();
-    let queued = Arc::new(AtomicUsize::new(0));
-    let actor =
-        AccountActor { shared: Arc::clone(shared), cell: Arc::clone(cell), queued: Arc::clone(&queued) };
+    let actor = AccountActor { shared: Arc::clone(shared), cell: Arc::clone(cell) };
     let spawned = Actor::spawn_linked(None, actor, (account, epoch), warden).await;
     let (actor, _) = spawned.map_err(|_| Error::Unavailable)?;
     shared.by_actor.insert(actor.get_id(), Arc::clone(cell));
-    let mailbox = Mailbox::new(actor, queued);
+    let mut first = Vec::new();
     if first_load {
         add(&shared.meters.accounts_loaded, 1);
         if shared.rearm {
-            mailbox.send(Msg::Do { input: Input::Rearm, by: By::SYSTEM, waiting: None });
+            first.push(Msg::Do { input: Input::Rearm, by: By::SYSTEM, waiting: None });
+        }
+        if shared.new_epoch {
+            // The new epoch is on disk before anybody is told of it, so that the old one never comes back.
+            first.push(Msg::Snapshot);
         }
     }
-    if first_load && shared.new_epoch {
-        // The new epoch is on disk before anybody is told of it, so that the old one never comes back.
-        mailbox.send(Msg::Snapshot);
-    }
     // Deadlines may have passed while nobody looked.
-    mailbox.send(Msg::Tick);
-    *cell.owner.write() = Owner::Ready(mailbox.clone());
-    Ok(mailbox)
+    first.push(Msg::Tick);
+    cell.door.open(actor, first);
+    Ok(())
 }
 
 /// Mode memory: the account begins with nothing, but its tokens go on.
@@ -113,7 +98,7 @@ async fn from_store(shared: &Arc<Shared>, cell: &Arc<Cell>) -> Result<(Account, 
 fn quarantine(shared: &Shared, cell: &Cell, why: String) -> Error {
     tracing::error!(account = %cell.id, why, "the account is quarantined");
     add(&shared.meters.quarantined, 1);
-    *cell.owner.write() = Owner::Quarantined(why.clone());
+    cell.door.close(|_| true, || Owner::Quarantined(why.clone()));
     Error::Quarantined { why }
 }
 
@@ -142,25 +127,24 @@ fn restore(
 /// An actor is gone without having been asked to: its account is brought up again from its journal, others see nothing.
 pub(crate) fn failed(shared: &Arc<Shared>, actor: ractor::ActorId, why: &str) {
     let Some((_, cell)) = shared.by_actor.remove(&actor) else { return };
-    {
-        let mut owner = cell.owner.write();
-        match &*owner {
-            Owner::Ready(current) if current.actor().get_id() == actor => {}
-            Owner::Ready(_) | Owner::Unloaded | Owner::Quarantined(_) | Owner::Moved => return,
-        }
+    let mut again = false;
+    // Decided before anybody can find the account unloaded and bring it up.
+    let decide = || {
         cell.armed.store(u64::MAX, Ordering::Release);
         cell.snapshotting.store(false, Ordering::Release);
-        // Decided before anybody can find the account unloaded and bring it up.
-        *owner = if !shared.is_closed() && cell.failed(Instant::now()) {
+        if shared.is_closed() {
+            return Owner::Closed;
+        }
+        if cell.failed(Instant::now()) {
             add(&shared.meters.quarantined, 1);
             tracing::error!(account = %cell.id, why, "the account failed again and again and is quarantined");
-            Owner::Quarantined(format!("it failed again and again, last: {why}"))
-        } else {
-            Owner::Unloaded
-        };
-        if shared.is_closed() || matches!(&*owner, Owner::Quarantined(_)) {
-            return;
+            return Owner::Quarantined(format!("it failed again and again, last: {why}"));
         }
+        again = true;
+        Owner::Unloaded
+    };
+    if !cell.door.close(|owner| owner.is(actor), decide) || !again {
+        return;
     }
     add(&shared.meters.restarts, 1);
     tracing::error!(account = %cell.id, why, "the account's actor failed and is restarted from its journal");
@@ -220,15 +204,22 @@ mod tests {
     /// Makes the account's actor fail, and waits until another one answers in its place.
     async fn fail(engine: &Engine, id: &str) -> Result<(), Error> {
         let cell = engine.shared().cell(&AccountId::parse(id).expect("an id"));
-        let before = ready(engine.shared(), &cell).await?;
-        before.send(Msg::Fail);
+        ready(engine.shared(), &cell).await?;
+        let before = cell.door.owner().map(|actor| actor.get_id());
+        cell.door.leave(Msg::Fail);
         loop {
-            let now = ready(engine.shared(), &cell).await?;
-            if now.actor().get_id() != before.actor().get_id() {
+            ready(engine.shared(), &cell).await?;
+            if cell.door.owner().map(|actor| actor.get_id()) != before {
                 return Ok(());
             }
             tokio::task::yield_now().await;
         }
+    }
+
+    async fn actor_of(engine: &Engine, id: &AccountId) -> Option<ractor::ActorId> {
+        let cell = engine.shared().cell(id);
+        ready(engine.shared(), &cell).await.expect("an actor");
+        cell.door.owner().map(|actor| actor.get_id())
     }
 
     fn delta_agents(released: &Released, cursor: Cursor) -> Vec<String> {
@@ -250,7 +241,7 @@ mod tests {
         available(&other, "b1").await;
         let before = acme.roster().await.expect("a roster");
         let elsewhere = other.roster().await.expect("a roster");
-        let other_actor = ready(engine.shared(), &engine.shared().cell(other.id())).await.expect("an actor");
+        let other_actor = actor_of(&engine, other.id()).await;
         fail(&engine, "acme").await.expect("a restart");
         assert_eq!(acme.roster().await.expect("the roster again"), before);
         available(&acme, "a2").await;
@@ -258,8 +249,7 @@ mod tests {
         let released = acme.released().await.expect("rows");
         assert_eq!(delta_agents(&released, cursor), ["a2"], "a reader goes on where it was");
         assert_eq!(other.roster().await.expect("the other roster"), elsewhere);
-        let same = ready(engine.shared(), &engine.shared().cell(other.id())).await.expect("an actor");
-        assert_eq!(same.actor().get_id(), other_actor.actor().get_id(), "the other account went on");
+        assert_eq!(actor_of(&engine, other.id()).await, other_actor, "the other account went on");
         assert_eq!(engine.counters().restarts, 1);
         engine.shutdown().await.expect("a shutdown");
     }

@@ -81,7 +81,7 @@ pub struct ViewHead {
     pub counts: BucketCounts,
 }
 
-/// Rows one record changed, on their way through the gate.
+/// Rows a batch of records changed, on their way through the gate.
 #[derive(Debug, Default)]
 pub(crate) struct RowChanges {
     /// Replaces everything: the first reader has come.
@@ -277,12 +277,6 @@ impl Rows {
             }
             active.store(true, Ordering::Release);
         }
-        for (row, directory_seq) in changes.agents {
-            self.put_agent(row, directory_seq);
-        }
-        for row in changes.queues {
-            self.put_queue(row);
-        }
         for id in changes.agents_removed {
             self.remove_agent(seq, id);
         }
@@ -295,6 +289,13 @@ impl Rows {
                 });
             }
             self.bury(seq, Gone::Queue(id));
+        }
+        // After the removals: an id that was removed and made anew within the batch is there.
+        for (row, directory_seq) in changes.agents {
+            self.put_agent(row, directory_seq);
+        }
+        for row in changes.queues {
+            self.put_queue(row);
         }
     }
 

@@ -68,17 +68,14 @@ impl Shared {
 
     /// Tells the account that deadlines may be due; one that is not loaded is loaded by that.
     pub fn tick(self: &Arc<Self>, cell: &Arc<Cell>) {
-        match cell.mailbox() {
-            // An actor that is just failing is restarted, and looks at its deadlines then.
-            Some(mailbox) => _ = mailbox.send(Msg::Tick),
-            None => {
-                let (shared, cell) = (Arc::clone(self), Arc::clone(cell));
-                tokio::spawn(async move {
-                    if let Ok(mailbox) = crate::load::ready(&shared, &cell).await {
-                        mailbox.send(Msg::Tick);
-                    }
-                });
-            }
+        // An actor that is just failing is restarted, and looks at its deadlines then.
+        if !cell.door.leave(Msg::Tick) {
+            let (shared, cell) = (Arc::clone(self), Arc::clone(cell));
+            tokio::spawn(async move {
+                if crate::load::ready(&shared, &cell).await.is_ok() {
+                    cell.door.leave(Msg::Tick);
+                }
+            });
         }
     }
 }
