@@ -68,7 +68,7 @@ async fn take(acme: &Account, queue: &QueueId, call: &str) -> Result<(), Failure
         "{call} rings {} at {:?} under token {}",
         offer.agent_id, offer.addresses[0].target, offer.fence
     );
-    acme.offer(By::ROUTER, offer.offer_id, offer.fence, Verb::Answer { leg: None }).await?;
+    acme.offer(By::ROUTER, offer.offer_id.clone(), offer.fence, Verb::Answer { leg: None }).await?;
     acme.end_call(By::ROUTER, call, None, None).await?;
     Ok(())
 }
@@ -76,7 +76,7 @@ async fn take(acme: &Account, queue: &QueueId, call: &str) -> Result<(), Failure
 async fn reserve(acme: &Account, queue: &QueueId, call: &str) -> Result<AgentId, Error> {
     let Ok(call) = CallId::parse(call) else { return Err(Error::Unavailable) };
     let ask = Ask { call, offer: None, lease_ms: None, router: None };
-    Ok(acme.reserve_queue(By::ROUTER, queue.clone(), ask, Vec::new()).await?.grant.offer.agent_id)
+    Ok(acme.reserve_queue(By::ROUTER, queue.clone(), ask, Vec::new()).await?.grant.offer.agent_id.clone())
 }
 
 /// What a wallboard does: catch up, then wait for more. A slow reader gets fewer, larger deltas.

@@ -38,7 +38,7 @@ pub fn cycles() -> Result<f64, Failure> {
         let Ok(Reply::Granted { grant, .. }) = account.step(input, &By::ROUTER, now).reply else {
             return Err("a reserve was refused".into());
         };
-        let (offer, fence) = (grant.offer.offer_id, grant.offer.fence);
+        let (offer, fence) = (grant.offer.offer_id.clone(), grant.offer.fence);
         account.step(Input::Offer { offer, fence, verb: Verb::Answer { leg: None } }, &By::ROUTER, now);
         account.step(Input::EndCall { call, agent: None, fence: None }, &By::ROUTER, now);
     }

@@ -37,7 +37,7 @@ async fn cycle(account: &Account, queue: &QueueId, call: String) -> Result<(), F
     let call = CallId::parse(&call)?;
     let ask = Ask { call: call.clone(), offer: None, lease_ms: None, router: None };
     let offer = account.reserve_queue(By::ROUTER, queue.clone(), ask, Vec::new()).await?.grant.offer;
-    account.offer(By::ROUTER, offer.offer_id, offer.fence, Verb::Answer { leg: None }).await?;
+    account.offer(By::ROUTER, offer.offer_id.clone(), offer.fence, Verb::Answer { leg: None }).await?;
     account.end_call(By::ROUTER, call, None, None).await?;
     Ok(())
 }

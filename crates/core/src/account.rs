@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use std::sync::Arc;
-
 use foldhash::{HashMap, HashMapExt};
 
 use crate::agent::{Agent, By};
@@ -21,6 +19,7 @@ use crate::offer::{Fence, OfferEntry};
 use crate::page::DirtyPages;
 use crate::queue::Queue;
 use crate::refusal::Refusal;
+use crate::roll::Roll;
 use crate::slab::{Ix, IxSet, Slab};
 use crate::time::Time;
 
@@ -63,14 +62,14 @@ pub struct Account {
     pub(crate) unowned_aors: usize,
     /// Newest whole contact set heard per source of AoRs that have no entry, so that none older opens one; soft.
     pub(crate) early_floors: BTreeMap<String, Vec<(SourceId, Stamp)>>,
-    pub(crate) offers: HashMap<OfferId, Arc<OfferEntry>>,
+    pub(crate) offers: Roll<OfferEntry>,
     /// Ended offers, oldest first.
-    pub(crate) ended_offers: VecDeque<(Time, OfferId)>,
+    pub(crate) ended_offers: VecDeque<(Time, Ix)>,
     /// Calls ever seen: numbers them.
     pub(crate) call_count: u64,
-    pub(crate) calls: HashMap<CallId, Call>,
+    pub(crate) calls: Roll<Call>,
     /// Calls with nothing live, oldest first; entries whose call came back to life are skipped.
-    pub(crate) idle_calls: VecDeque<(Time, CallId)>,
+    pub(crate) idle_calls: VecDeque<(Time, Ix)>,
     /// External calls that ended, oldest first, so that a late start revives none.
     pub(crate) ended_externals: VecDeque<(Time, AgentId, CallId)>,
     /// The same by call and agent: a call that is over for one agent may go on with another.
@@ -141,10 +140,10 @@ impl Account {
             aor_by_name: HashMap::new(),
             unowned_aors: 0,
             early_floors: BTreeMap::new(),
-            offers: HashMap::new(),
+            offers: Roll::new(term),
             ended_offers: VecDeque::new(),
             call_count: 0,
-            calls: HashMap::new(),
+            calls: Roll::new(term),
             idle_calls: VecDeque::new(),
             ended_externals: VecDeque::new(),
             ended_external_ids: BTreeMap::new(),
@@ -251,7 +250,7 @@ impl Account {
     }
 
     pub fn offer(&self, id: &OfferId) -> Option<&OfferEntry> {
-        self.offers.get(id).map(Arc::as_ref)
+        self.offers.get(id.as_str())
     }
 
     pub fn agents(&self) -> impl Iterator<Item = (Ix, &Agent)> {

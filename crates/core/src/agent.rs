@@ -162,8 +162,8 @@ impl Break {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Slot {
     Offering(OfferId),
-    InCall(AgentCall),
-    WrapUp(WrapUp),
+    InCall(Arc<AgentCall>),
+    WrapUp(Arc<WrapUp>),
 }
 
 /// What the agent is doing: the highest of the slots, in_call > offering > wrap_up > waiting.
@@ -335,14 +335,14 @@ impl Agent {
 
     pub fn calls(&self) -> impl Iterator<Item = &AgentCall> {
         self.slots.iter().filter_map(|slot| match slot {
-            Slot::InCall(call) => Some(call),
+            Slot::InCall(call) => Some(&**call),
             Slot::Offering(_) | Slot::WrapUp(_) => None,
         })
     }
 
     pub fn wrap_ups(&self) -> impl Iterator<Item = &WrapUp> {
         self.slots.iter().filter_map(|slot| match slot {
-            Slot::WrapUp(wrap_up) => Some(wrap_up),
+            Slot::WrapUp(wrap_up) => Some(&**wrap_up),
             Slot::Offering(_) | Slot::InCall(_) => None,
         })
     }

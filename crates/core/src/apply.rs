@@ -13,7 +13,7 @@ use crate::fence::ClauseSet;
 use crate::id::{AgentId, CallId, OfferId, ReasonId};
 use crate::offer::{Ended, OfferEntry, Outcome};
 use crate::page::PageKey;
-use crate::queue::Queue;
+use crate::queue::{Queue, Stood};
 use crate::slab::Ix;
 use crate::time::Time;
 
@@ -81,7 +81,7 @@ impl Account {
             }
             Change::Answered { offer, call } => self.answer(offer, call, moment.at),
             Change::LegEnded { agent, call_id, wrap_up } => {
-                self.end_leg(agent, call_id, wrap_up.as_deref(), moment.at)
+                self.end_leg(agent, call_id, wrap_up.as_ref(), moment.at)
             }
             Change::CallSeen { call_id } => self.see_call(call_id, moment.at),
             Change::CallEnded { call_id } => self.end_call(call_id, moment.at),
@@ -151,19 +151,15 @@ impl Account {
     /// Moves the agent from where the old standing put it in its queues to where the new one does.
     fn reindex(&mut self, ix: Ix, standing: Standing, ready_since: Time, seq: u64) {
         let Some(agent) = self.agents.get_mut(ix) else { return };
-        let was_ready = agent.standing.failing == ClauseSet::EMPTY;
-        for membership in &agent.memberships {
-            if let Some(queue) = self.queues.get_mut(membership.queue) {
-                queue.leave(ix, agent, membership.tier, membership.position);
-            }
-        }
+        let from = Stood { standing: agent.standing, ready_since: agent.ready_since };
+        let to = Stood { standing, ready_since };
         agent.standing = standing;
         agent.ready_since = ready_since;
-        let is_ready = standing.failing == ClauseSet::EMPTY;
+        let turned = (from.standing.failing == ClauseSet::EMPTY) != (standing.failing == ClauseSet::EMPTY);
         for membership in &agent.memberships {
             if let Some(queue) = self.queues.get_mut(membership.queue) {
-                queue.enter(ix, agent, membership.tier, membership.position);
-                if was_ready != is_ready {
+                queue.restand(ix, &agent.id, membership, from, to);
+                if turned {
                     queue.seq = seq;
                     self.touched.queues.insert(membership.queue);
                     self.dirty.insert(PageKey::queue(membership.queue));
@@ -235,7 +231,7 @@ impl Account {
         known.map(|_| ix)
     }
 
-    fn grant(&mut self, entry: &Arc<OfferEntry>, moment: &Moment<'_>) -> Option<Ix> {
+    fn grant(&mut self, entry: &OfferEntry, moment: &Moment<'_>) -> Option<Ix> {
         let offer = &entry.offer;
         let ix = *self.agent_by_id.get(&offer.agent_id)?;
         let agent = self.agents.get_mut(ix)?;
@@ -243,26 +239,29 @@ impl Account {
         agent.ledger.offered(moment.at);
         self.grants += 1;
         self.last_fence = self.last_fence.max(Some(offer.fence));
-        self.deadlines.arm(offer.expires_at, Deadline::Offer(offer.offer_id.clone()));
         let call = self.call_or_new(&offer.call_id, moment.at);
-        call.offer = Some(offer.offer_id.clone());
-        call.idle_since = None;
+        if let Some(call) = self.calls.at_mut(call) {
+            call.offer = Some(offer.offer_id.clone());
+            call.idle_since = None;
+        }
         self.dirty.insert(PageKey::offer(offer.fence.n));
-        self.offers.insert(offer.offer_id.clone(), Arc::clone(entry));
+        let place = self.offers.insert(entry.clone());
+        self.deadlines.arm(offer.expires_at, Deadline::Offer(place));
         Some(ix)
     }
 
     fn extend(&mut self, id: &OfferId, expires_at: Time) -> Option<Ix> {
-        let entry = Arc::make_mut(self.offers.get_mut(id)?);
-        self.deadlines.disarm(entry.offer.expires_at, Deadline::Offer(id.clone()));
-        entry.offer.expires_at = expires_at;
-        self.deadlines.arm(expires_at, Deadline::Offer(id.clone()));
+        let place = self.offers.find(id.as_str())?;
+        let entry = self.offers.at_mut(place)?;
+        self.deadlines.disarm(entry.offer.expires_at, Deadline::Offer(place));
+        Arc::make_mut(&mut entry.offer).expires_at = expires_at;
+        self.deadlines.arm(expires_at, Deadline::Offer(place));
         self.dirty.insert(PageKey::offer(entry.offer.fence.n));
         self.agent_by_id.get(&entry.offer.agent_id).copied()
     }
 
     fn leg_known(&mut self, id: &OfferId, leg: &CallId) -> Option<Ix> {
-        let entry = Arc::make_mut(self.offers.get_mut(id)?);
+        let entry = self.offers.get_mut(id.as_str())?;
         entry.leg_call_id = Some(leg.clone());
         // The id may have been a forgotten offer's before, whose call goes on; the token never was.
         let fence = entry.offer.fence;
@@ -272,7 +271,7 @@ impl Account {
             if let Slot::InCall(call) = slot
                 && call.fence == fence
             {
-                call.leg_call_id = Some(leg.clone());
+                Arc::make_mut(call).leg_call_id = Some(leg.clone());
             }
         }
         Some(ix)
@@ -280,30 +279,30 @@ impl Account {
 
     /// The offer leaves its slot and its call, and is remembered.
     fn end_offer(&mut self, id: &OfferId, ended: Ended) -> Option<Ix> {
-        let entry = Arc::make_mut(self.offers.get_mut(id)?);
-        self.deadlines.disarm(entry.offer.expires_at, Deadline::Offer(id.clone()));
-        let last = LastOffer {
-            at: ended.at,
-            queue_id: entry.offer.queue_id.clone(),
-            outcome: ended.outcome.clone(),
-        };
-        let accepted = ended.outcome == Outcome::Accepted;
-        let agent_id = entry.offer.agent_id.clone();
-        let call_id = entry.offer.call_id.clone();
         let at = ended.at;
-        self.ended_offers.push_back((at, id.clone()));
+        let place = self.offers.find(id.as_str())?;
+        let entry = self.offers.at_mut(place)?;
+        let offer = Arc::clone(&entry.offer);
+        let last = LastOffer { at, queue_id: offer.queue_id.clone(), outcome: ended.outcome.clone() };
+        let accepted = ended.outcome == Outcome::Accepted;
         entry.ended = Some(ended);
-        self.dirty.insert(PageKey::offer(entry.offer.fence.n));
-        if let Some(call) = self.calls.get_mut(&call_id) {
+        self.deadlines.disarm(offer.expires_at, Deadline::Offer(place));
+        self.ended_offers.push_back((at, place));
+        self.dirty.insert(PageKey::offer(offer.fence.n));
+        if let Some(place) = self.calls.find(offer.call_id.as_str())
+            && let Some(call) = self.calls.at_mut(place)
+        {
             if call.offer.as_ref() == Some(id) {
                 call.offer = None;
             }
-            if !accepted && !call.tried.contains(&agent_id) {
-                call.tried.push(agent_id.clone());
+            if !accepted {
+                if !call.tried.contains(&offer.agent_id) {
+                    call.tried.push(offer.agent_id.clone());
+                }
+                self.settle_call(place, at);
             }
         }
-        self.settle_call(&call_id, at);
-        let ix = *self.agent_by_id.get(&agent_id)?;
+        let ix = *self.agent_by_id.get(&offer.agent_id)?;
         let agent = self.agents.get_mut(ix)?;
         agent.slots.retain(|slot| !matches!(slot, Slot::Offering(offer) if offer == id));
         agent.ledger.ended(&last.outcome, at);
@@ -323,21 +322,27 @@ impl Account {
         }
     }
 
-    fn answer(&mut self, id: &OfferId, call: &AgentCall, at: Time) -> Option<Ix> {
+    fn answer(&mut self, id: &OfferId, call: &Arc<AgentCall>, at: Time) -> Option<Ix> {
         let ix = self.end_offer(id, Ended { outcome: Outcome::Accepted, at, lease_over: false })?;
         let agent = self.agents.get_mut(ix)?;
         agent.misses = 0;
-        agent.slots.push(Slot::InCall(call.clone()));
+        agent.slots.push(Slot::InCall(Arc::clone(call)));
         self.deadlines.arm(call.until, Deadline::Call(ix));
-        let agent_id = agent.id.clone();
-        if let Some(known) = self.calls.get_mut(&call.call_id) {
-            known.legs.push(agent_id);
+        if let Some(known) = self.calls.get_mut(call.call_id.as_str()) {
+            self.dirty.insert(PageKey::call(known.number));
+            known.legs.push(agent.id.clone());
             known.idle_since = None;
         }
         Some(ix)
     }
 
-    fn end_leg(&mut self, id: &AgentId, call_id: &CallId, wrap_up: Option<&WrapUp>, at: Time) -> Option<Ix> {
+    fn end_leg(
+        &mut self,
+        id: &AgentId,
+        call_id: &CallId,
+        wrap_up: Option<&Arc<WrapUp>>,
+        at: Time,
+    ) -> Option<Ix> {
         let ix = *self.agent_by_id.get(id)?;
         let agent = self.agents.get_mut(ix)?;
         let place = agent
@@ -352,47 +357,52 @@ impl Account {
         }
         if let Some(wrap_up) = wrap_up {
             self.deadlines.arm(wrap_up.until, Deadline::WrapUp(ix));
-            agent.slots.push(Slot::WrapUp(wrap_up.clone()));
+            agent.slots.push(Slot::WrapUp(Arc::clone(wrap_up)));
         }
-        if let Some(call) = self.calls.get_mut(call_id) {
+        if let Some(place) = self.calls.find(call_id.as_str())
+            && let Some(call) = self.calls.at_mut(place)
+        {
             call.legs.retain(|leg| leg != id);
+            self.settle_call(place, at);
         }
-        self.settle_call(call_id, at);
         Some(ix)
     }
 
     fn see_call(&mut self, id: &CallId, at: Time) -> Option<Ix> {
-        self.call_or_new(id, at).idle_since = None;
-        self.settle_call(id, at);
+        let place = self.call_or_new(id, at);
+        self.settle_call(place, at);
         None
     }
 
     fn end_call(&mut self, id: &CallId, at: Time) -> Option<Ix> {
-        let call = self.call_or_new(id, at);
-        call.ended = true;
-        call.idle_since = None;
-        self.settle_call(id, at);
+        let place = self.call_or_new(id, at);
+        self.calls.at_mut(place)?.ended = true;
+        self.settle_call(place, at);
         None
     }
 
-    /// The call, marked as changed.
-    fn call_or_new(&mut self, id: &CallId, at: Time) -> &mut Call {
-        let count = &mut self.call_count;
-        let call = self.calls.entry(id.clone()).or_insert_with(|| {
-            *count += 1;
-            Call::new(id.clone(), *count, at)
-        });
-        self.dirty.insert(PageKey::call(call.number));
-        call
+    /// The call's place; it is marked as changed.
+    fn call_or_new(&mut self, id: &CallId, at: Time) -> Ix {
+        let place = match self.calls.find(id.as_str()) {
+            Some(place) => place,
+            None => {
+                self.call_count += 1;
+                self.calls.insert(Call::new(id.clone(), self.call_count, at))
+            }
+        };
+        if let Some(call) = self.calls.at(place) {
+            self.dirty.insert(PageKey::call(call.number));
+        }
+        place
     }
 
     /// A call of which nothing is live any more begins to be forgotten.
-    fn settle_call(&mut self, id: &CallId, at: Time) {
-        let Some(call) = self.calls.get_mut(id) else { return };
+    fn settle_call(&mut self, place: Ix, at: Time) {
+        let Some(call) = self.calls.at_mut(place) else { return };
         self.dirty.insert(PageKey::call(call.number));
         if call.offer.is_none() && call.legs.is_empty() && call.idle_since != Some(at) {
             call.idle_since = Some(at);
-            self.idle_calls.push_back((at, id.clone()));
+            self.idle_calls.push_back((at, place));
         }
     }
 
@@ -418,7 +428,7 @@ impl Account {
                 && wrap_up.call_id == *call_id
             {
                 self.deadlines.disarm(wrap_up.until, Deadline::WrapUp(ix));
-                wrap_up.until = until;
+                Arc::make_mut(wrap_up).until = until;
             }
         }
         for wrap_up in agent.wrap_ups() {
@@ -433,8 +443,8 @@ impl Account {
         while let Some((ended, _)) = self.ended_offers.front()
             && (at.since(*ended) > MEMORY_MS || self.ended_offers.len() > MEMORY_MAX)
         {
-            if let Some((_, id)) = self.ended_offers.pop_front()
-                && let Some(entry) = self.offers.remove(&id)
+            if let Some((_, place)) = self.ended_offers.pop_front()
+                && let Some(entry) = self.offers.remove(place)
             {
                 self.dirty.insert(PageKey::offer(entry.offer.fence.n));
             }
@@ -442,9 +452,9 @@ impl Account {
         while let Some((idle, _)) = self.idle_calls.front()
             && (at.since(*idle) > MEMORY_MS || self.idle_calls.len() > MEMORY_MAX)
         {
-            if let Some((idle, id)) = self.idle_calls.pop_front()
-                && self.calls.get(&id).is_some_and(|call| call.idle_since == Some(idle))
-                && let Some(call) = self.calls.remove(&id)
+            if let Some((idle, place)) = self.idle_calls.pop_front()
+                && self.calls.at(place).is_some_and(|call| call.idle_since == Some(idle))
+                && let Some(call) = self.calls.remove(place)
             {
                 self.dirty.insert(PageKey::call(call.number));
             }

@@ -1,10 +1,12 @@
 //! Calls: those the fence gave to an agent, those it did not, and the work after them (model.md §4).
 
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use crate::feed::Stamp;
 use crate::id::{AgentId, CallId, OfferId, QueueId, SourceId};
 use crate::offer::Fence;
+use crate::roll::Named;
 use crate::time::Time;
 
 /// Longest an answered call keeps an agent busy without a word from anybody: 4 hours. A lost "ended" frees the agent.
@@ -88,12 +90,18 @@ pub struct Call {
     pub first_reserve: Time,
     pub offer: Option<OfferId>,
     /// Agents who are in it.
-    pub legs: Vec<AgentId>,
+    pub legs: SmallVec<[AgentId; 1]>,
     /// Agents who were tried for it and did not take it.
-    pub tried: Vec<AgentId>,
+    pub tried: SmallVec<[AgentId; 1]>,
     pub ended: bool,
     /// Since when nothing of it is live: from then on it is only remembered.
     pub idle_since: Option<Time>,
+}
+
+impl Named for Call {
+    fn name(&self) -> &str {
+        self.id.as_str()
+    }
 }
 
 impl Call {
@@ -103,10 +111,10 @@ impl Call {
             number,
             first_reserve: at,
             offer: None,
-            legs: Vec::new(),
-            tried: Vec::new(),
+            legs: SmallVec::new(),
+            tried: SmallVec::new(),
             ended: false,
-            idle_since: Some(at),
+            idle_since: None,
         }
     }
 }

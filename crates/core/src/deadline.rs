@@ -2,14 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use crate::id::OfferId;
 use crate::slab::Ix;
 use crate::time::Time;
 
 /// What is due.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Deadline {
-    Offer(OfferId),
+    Offer(Ix),
     WrapUp(Ix),
     Cooldown(Ix),
     Call(Ix),

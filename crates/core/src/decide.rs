@@ -14,7 +14,7 @@ use crate::agent::{By, Standing};
 use crate::bucket::{Bucket, Facets};
 use crate::fact::{Change, Fact};
 use crate::feed::FeedItem;
-use crate::fence::{ClauseSet, OfferKind};
+use crate::fence::{Clause, ClauseSet, OfferKind};
 use crate::id::{AgentId, OfferId};
 use crate::input::{FEED_ITEMS_MAX, Fed, Input, Reply};
 use crate::offer::Cause;
@@ -73,6 +73,10 @@ impl Account {
             self.settle(ix, &change, standing, moment.by, &moment);
             step.agents.insert(ix);
         }
+        if step.facts.is_empty() {
+            // Most records are one or two facts long; a vector's own first guess is four.
+            step.facts.reserve_exact(2);
+        }
         step.facts.push(Fact { change, standing, by });
     }
 
@@ -104,6 +108,13 @@ impl Account {
 
     fn rescind_if_need_be(&mut self, step: &mut Step, ix: Ix) {
         let Some(agent) = self.agents.get(ix) else { return };
+        let standing = agent.standing;
+        let fine = standing.reachable
+            && !standing.failing.contains(Clause::ExternalCall)
+            && !standing.failing.contains(Clause::Status);
+        if fine {
+            return;
+        }
         let offers: Vec<_> = agent.live_offers().cloned().collect();
         for id in offers {
             let Some(agent) = self.agents.get(ix) else { return };
@@ -117,9 +128,9 @@ impl Account {
         let queue = self.offer(offer)?.offer.queue_id.as_ref();
         let kind = if queue.is_some() { OfferKind::Queue } else { OfferKind::Direct };
         let (failing, _) = self.subject(agent, now).failing(kind);
-        if failing.contains(crate::fence::Clause::ExternalCall) {
+        if failing.contains(Clause::ExternalCall) {
             Some(Cause::ExternalCall)
-        } else if failing.contains(crate::fence::Clause::Status) {
+        } else if failing.contains(Clause::Status) {
             Some(match agent.status.intent() {
                 crate::bucket::Intent::Offline => Cause::Logout,
                 crate::bucket::Intent::OnBreak | crate::bucket::Intent::Available => Cause::Paused,

@@ -98,7 +98,7 @@ pub enum Change {
         stamp: Stamp,
     },
     Granted {
-        entry: Arc<OfferEntry>,
+        entry: Box<OfferEntry>,
     },
     Extended {
         offer: OfferId,
@@ -117,12 +117,12 @@ pub enum Change {
     },
     Answered {
         offer: OfferId,
-        call: Box<AgentCall>,
+        call: Arc<AgentCall>,
     },
     LegEnded {
         agent: AgentId,
         call_id: CallId,
-        wrap_up: Option<Box<WrapUp>>,
+        wrap_up: Option<Arc<WrapUp>>,
     },
     /// A call nobody could be granted to yet: its tiers open from here.
     CallSeen {

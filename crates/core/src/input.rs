@@ -1,5 +1,7 @@
 //! What can be said to an account, and what it answers. A closed list: everything that can change an account is here.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::agent::AgentEntry;
@@ -164,7 +166,7 @@ pub enum Verb {
 pub enum Reply {
     Done { changed: bool },
     Agent { row: Box<AgentRow>, changed: bool },
-    Granted { grant: Box<Grant>, changed: bool },
+    Granted { grant: Grant, changed: bool },
     Explained(Explained),
     Fed(Fed),
 }
@@ -172,7 +174,7 @@ pub enum Reply {
 /// A grant as it stands now: a retry is told the present outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
-    pub offer: Offer,
+    pub offer: Arc<Offer>,
     /// None while live.
     pub outcome: Option<crate::offer::Outcome>,
 }

@@ -35,6 +35,7 @@ mod deadline;
 pub mod feed;
 pub mod offer;
 pub mod queue;
+mod roll;
 pub mod slab;
 
 pub mod fact;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::agent::Address;
 use crate::id::{AgentId, CallId, OfferId, QueueId, RouterId};
+use crate::roll::Named;
 use crate::time::Time;
 
 /// Shortest and longest lease a router may ask for (model.md §3: 1..=120 s).
@@ -83,7 +84,7 @@ pub enum Target {
 /// An offer as the account keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct OfferEntry {
-    pub offer: Offer,
+    pub offer: Arc<Offer>,
     pub target: Target,
     /// Length the router asked for; part of the request.
     pub asked_lease_ms: Option<u64>,
@@ -91,6 +92,12 @@ pub struct OfferEntry {
     pub lease_ms: u64,
     pub leg_call_id: Option<CallId>,
     pub ended: Option<Ended>,
+}
+
+impl Named for OfferEntry {
+    fn name(&self) -> &str {
+        self.offer.offer_id.as_str()
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -157,7 +157,7 @@ impl Account {
         let mut offers: BTreeMap<PageKey, Vec<OfferEntry>> = BTreeMap::new();
         if keys.iter().any(|key| matches!(key, PageKey::Offers(_))) {
             for entry in self.offers.values() {
-                offers.entry(PageKey::offer(entry.offer.fence.n)).or_default().push(OfferEntry::clone(entry));
+                offers.entry(PageKey::offer(entry.offer.fence.n)).or_default().push(entry.clone());
             }
         }
         let mut calls: BTreeMap<PageKey, Vec<Call>> = BTreeMap::new();
@@ -218,11 +218,10 @@ impl Account {
             }
             Page::Aors(entries) => entries.into_iter().for_each(|(ix, aor)| self.aors.restore(ix, aor)),
             Page::Offers(entries) => {
-                self.offers
-                    .extend(entries.into_iter().map(|entry| (entry.offer.offer_id.clone(), entry.into())));
+                entries.into_iter().for_each(|entry| _ = self.offers.insert(entry));
             }
             Page::Calls(entries) => {
-                self.calls.extend(entries.into_iter().map(|call| (call.id.clone(), call)));
+                entries.into_iter().for_each(|call| _ = self.calls.insert(call));
             }
         }
     }
@@ -264,22 +263,22 @@ impl Account {
         }
         // A setting may have turned just before the stop.
         self.deadlines.arm(Time::ZERO, Deadline::Resettle(Ix(0)));
-        let mut ended: Vec<(Time, u64, crate::id::OfferId)> = Vec::new();
-        for (id, entry) in &self.offers {
+        let mut ended: Vec<(Time, u64, Ix)> = Vec::new();
+        for (place, entry) in self.offers.iter() {
             match &entry.ended {
-                Some(over) => ended.push((over.at, entry.offer.fence.n, id.clone())),
-                None => self.deadlines.arm(entry.offer.expires_at, Deadline::Offer(id.clone())),
+                Some(over) => ended.push((over.at, entry.offer.fence.n, place)),
+                None => self.deadlines.arm(entry.offer.expires_at, Deadline::Offer(place)),
             }
         }
-        ended.sort();
-        self.ended_offers = ended.into_iter().map(|(at, _, id)| (at, id)).collect();
-        let mut idle: Vec<(Time, u64, CallId)> = self
+        ended.sort_unstable();
+        self.ended_offers = ended.into_iter().map(|(at, _, place)| (at, place)).collect();
+        let mut idle: Vec<(Time, u64, Ix)> = self
             .calls
-            .values()
-            .filter_map(|call| Some((call.idle_since?, call.number, call.id.clone())))
+            .iter()
+            .filter_map(|(place, call)| Some((call.idle_since?, call.number, place)))
             .collect();
-        idle.sort();
-        self.idle_calls = idle.into_iter().map(|(at, _, id)| (at, id)).collect();
+        idle.sort_unstable();
+        self.idle_calls = idle.into_iter().map(|(at, _, place)| (at, place)).collect();
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::agent::{Agent, MembershipMode};
+use crate::agent::{Agent, Membership, MembershipMode, Standing};
 use crate::fence::{Clause, ClauseSet};
 use crate::id::{AgentId, QueueId, TagId};
 use crate::slab::Ix;
@@ -214,11 +214,53 @@ impl Queue {
         ready
     }
 
+    /// A member stands differently than it did.
+    pub(crate) fn restand(&mut self, ix: Ix, id: &AgentId, member: &Membership, from: Stood, to: Stood) {
+        for clause in from.standing.failing.iter() {
+            self.failing[clause.index()] = self.failing[clause.index()].saturating_sub(1);
+        }
+        for clause in to.standing.failing.iter() {
+            self.failing[clause.index()] += 1;
+        }
+        if from.standing.ready_at != to.standing.ready_at {
+            if let Some(at) = from.standing.ready_at {
+                self.soonest.remove(&(at, ix));
+            }
+            if let Some(at) = to.standing.ready_at {
+                self.soonest.insert((at, ix));
+            }
+        }
+        let (was, is) = (from.key(ix, id, member), to.key(ix, id, member));
+        if was != is {
+            was.map(|key| self.ready.remove(&key));
+            is.map(|key| self.ready.insert(key));
+        }
+    }
+
     /// When `tier` opens for a call first reserved for at `first_reserve`.
     pub(crate) fn tier_opens(&self, tier: u8, first_reserve: Time) -> Time {
         let lowest = self.tiers.keys().next().copied().unwrap_or(tier);
         let steps = u32::from(tier.saturating_sub(lowest));
         first_reserve.plus_sec(self.settings.tier_wait_sec.saturating_mul(steps))
+    }
+}
+
+/// How a member stands, and since when it is ready if it is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stood {
+    pub standing: Standing,
+    pub ready_since: Time,
+}
+
+impl Stood {
+    fn key(&self, ix: Ix, id: &AgentId, member: &Membership) -> Option<ReadyKey> {
+        (self.standing.failing == ClauseSet::EMPTY).then(|| ReadyKey {
+            tier: member.tier,
+            ready_since: self.ready_since,
+            position: member.position,
+            agent_id: id.clone(),
+            agent: ix,
+        })
     }
 }
 

@@ -1,6 +1,7 @@
 //! Dense, stable places: an index keeps its meaning while its entry lives, and pages of a snapshot are ranges of it.
 
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 /// Place of an entry. Reused, lowest first, after the entry is gone; replay makes the same choice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -9,7 +10,7 @@ pub struct Ix(pub u32);
 
 /// A small set of places, in the order they came.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct IxSet(Vec<Ix>);
+pub struct IxSet(SmallVec<[Ix; 4]>);
 
 impl IxSet {
     pub fn insert(&mut self, ix: Ix) {

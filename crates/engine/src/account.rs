@@ -1,6 +1,7 @@
 //! A handle on one account: the embed API. Cheap to clone; the account behind it is brought up at the first message.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use ringfence_core::agent::{AgentEntry, By};
 use ringfence_core::feed::{CallEvent, FeedItem, FeedWhat, Stamp};
@@ -187,7 +188,10 @@ impl Account {
         items: Vec<FeedItem>,
     ) -> Result<impl Future<Output = Result<FedAnswer, Error>> + use<>, Error> {
         let create = self.shared.options.create_on_first_use;
-        let answer = self.send(Input::Feed { items, create }, by).await?;
+        let answer = match self.send(Input::Feed { items, create }, by)? {
+            Sent::Left(answer) => answer,
+            Sent::Waits(waits) => Box::pin(self.bring_up(*waits)).await?,
+        };
         Ok(async move {
             match answer.await.map_err(|_| Error::Unavailable)?? {
                 (seq, Reply::Fed(fed)) => Ok(FedAnswer { seq, fed }),
@@ -219,7 +223,7 @@ impl Account {
 
     async fn offer_answer(&self, input: Input, by: By) -> Result<OfferAnswer, Error> {
         match self.call(input, by).await? {
-            (seq, Reply::Granted { grant, changed }) => Ok(OfferAnswer { grant: *grant, seq, changed }),
+            (seq, Reply::Granted { grant, changed }) => Ok(OfferAnswer { grant, seq, changed }),
             (_, other) => Err(mismatch(other)),
         }
     }
@@ -232,14 +236,19 @@ impl Account {
     }
 
     async fn call(&self, input: Input, by: By) -> Result<(u64, Reply), Error> {
-        self.send(input, by).await?.await.map_err(|_| Error::Unavailable)?
+        let answer = match self.send(input, by)? {
+            Sent::Left(answer) => answer,
+            // Boxed: what is rare must not make every call's future large.
+            Sent::Waits(waits) => Box::pin(self.bring_up(*waits)).await?,
+        };
+        answer.await.map_err(|_| Error::Unavailable)?
     }
 
-    /// Permit, owner, mailbox: the one way in. The answer comes through the gate.
-    async fn send(&self, input: Input, by: By) -> Result<oneshot::Receiver<Answer>, Error> {
+    /// Permit, owner, inbox: the one way in. The answer comes through the gate.
+    fn send(&self, input: Input, by: By) -> Result<Sent, Error> {
         let kind = Kind::of(&input);
-        if kind == Kind::New && self.shared.disk_low.load(std::sync::atomic::Ordering::Relaxed) {
-            let free_bytes = self.shared.meters.free_bytes.load(std::sync::atomic::Ordering::Relaxed);
+        if kind == Kind::New && self.shared.disk_low.load(Ordering::Relaxed) {
+            let free_bytes = self.shared.meters.free_bytes.load(Ordering::Relaxed);
             return Err(Error::DiskFull { free_bytes });
         }
         let pool = match kind {
@@ -249,21 +258,27 @@ impl Account {
         let (reply, answer) = oneshot::channel();
         let mut msg = Some(Msg::Do { input, by, waiting: Some(Waiting { reply, pool }) });
         match self.cell.door.request(pool, &mut msg) {
-            Ok(()) => return Ok(answer),
+            Ok(()) => Ok(Sent::Left(answer)),
             Err(Turned::Busy) => {
                 add(&self.shared.meters.busy, 1);
-                return Err(Error::Busy { retry_after_ms: RETRY_AFTER_MS });
+                Err(Error::Busy { retry_after_ms: RETRY_AFTER_MS })
             }
-            Err(Turned::Refused(error)) => return Err(error),
-            Err(Turned::NotUp) => {}
+            Err(Turned::Refused(error)) => Err(error),
+            Err(Turned::NotUp) => {
+                let permit = Permit { cell: Arc::clone(&self.cell), pool: Some(pool) };
+                Ok(Sent::Waits(Box::new(Waits { msg, permit, answer })))
+            }
         }
-        let permit = Permit { cell: &self.cell, pool };
+    }
+
+    /// The account is brought up first.
+    async fn bring_up(&self, waits: Waits) -> Result<oneshot::Receiver<Answer>, Error> {
+        let Waits { msg, permit, answer } = waits;
         load::ready(&self.shared, &self.cell).await?;
         if let Some(msg) = msg
             && self.cell.door.leave(msg)
         {
-            // It goes with the message from here on.
-            std::mem::forget(permit);
+            permit.goes_with_the_message();
         }
         // If the actor is gone the message is dropped, and the caller who waits for it learns that.
         Ok(answer)
@@ -275,16 +290,35 @@ impl Account {
     }
 }
 
-/// The permit of a request that waits for its account to be loaded; given back when that fails or is given up.
-struct Permit<'a> {
-    cell: &'a Cell,
-    pool: Pool,
+/// A request on its way.
+enum Sent {
+    Left(oneshot::Receiver<Answer>),
+    /// The account has to be brought up.
+    Waits(Box<Waits>),
 }
 
-impl Drop for Permit<'_> {
+struct Waits {
+    msg: Option<Msg>,
+    permit: Permit,
+    answer: oneshot::Receiver<Answer>,
+}
+
+/// The permit of a request that waits for its account to be loaded; given back when that fails or is given up.
+struct Permit {
+    cell: Arc<Cell>,
+    pool: Option<Pool>,
+}
+
+impl Permit {
+    fn goes_with_the_message(mut self) {
+        self.pool = None;
+    }
+}
+
+impl Drop for Permit {
     fn drop(&mut self) {
         let mut back = Taken::default();
-        back.add(self.pool);
+        self.pool.into_iter().for_each(|pool| back.add(pool));
         self.cell.door.give_back(back);
     }
 }

@@ -91,7 +91,7 @@ pub(crate) struct Owned {
 }
 
 /// Messages let out together at most: callers are woken, and the committer is, once for all of them.
-const BATCH_MAX: usize = 256;
+const BATCH_MAX: usize = 64;
 
 /// What was taken from the inbox and has not left yet. The permits of what is lost with a failing actor are given back.
 struct Work {
@@ -163,19 +163,16 @@ impl Actor for AccountActor {
         Wake: Wake,
         owned: &mut Owned,
     ) -> Result<(), ActorProcessingErr> {
-        let mut several = false;
         loop {
-            if several {
-                // Those who were answered, and whoever else runs here, come first: what they send makes the next batch.
-                tokio::task::yield_now().await;
-            }
+            // Whoever was answered last, and whoever else is about to ask, comes first: what they send makes this batch
+            // larger, and one pass through the runtime serves them all.
+            tokio::task::yield_now().await;
             if owned.work.taken.is_empty() {
                 let back = std::mem::take(&mut owned.work.back);
                 if !self.cell.door.take(&mut owned.work.taken, back) {
                     return Ok(());
                 }
             }
-            several = owned.work.taken.len() > 1;
             owned.work.at = self.shared.clock.now();
             for _ in 0..BATCH_MAX {
                 let Some(msg) = owned.work.taken.pop_front() else { break };
@@ -219,7 +216,7 @@ impl AccountActor {
             let prev_seq = std::mem::replace(&mut owned.pushed, record.seq);
             if !self.shared.in_memory() {
                 owned.work.writes.push(Write {
-                    account: self.cell.id.shared(),
+                    account: Arc::clone(&self.cell.name),
                     term: self.shared.term,
                     prev_seq,
                     seq: owned.pushed,
@@ -260,7 +257,7 @@ impl AccountActor {
     ) {
         self.arm(&owned.account);
         // Before anybody is told of a token: the next incarnation counts on from here.
-        self.cell.grants.store(owned.account.grants(), Ordering::Relaxed);
+        self.cell.grants.fetch_max(owned.account.grants(), Ordering::Relaxed);
         let work = &mut owned.work;
         self.flush_counters(&mut work.counted);
         let mut rows = reset.or_else(|| work.touched.rows(&owned.account));

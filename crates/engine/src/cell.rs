@@ -19,6 +19,8 @@ const FAILURES_WITHIN: Duration = Duration::from_secs(10);
 
 pub(crate) struct Cell {
     pub id: AccountId,
+    /// The id as the store keys by it.
+    pub name: Arc<str>,
     pub door: Door,
     /// Held while the account is being loaded.
     pub loading: tokio::sync::Mutex<()>,
@@ -37,6 +39,7 @@ pub(crate) struct Cell {
 impl Cell {
     pub fn new(id: AccountId, epoch: u64, permits: Permits) -> Self {
         Self {
+            name: Arc::from(id.as_str()),
             id,
             door: Door::new(permits),
             loading: tokio::sync::Mutex::new(()),

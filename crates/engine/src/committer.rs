@@ -160,7 +160,7 @@ impl Committer {
 
     fn write_snapshot(&mut self, snapshot: SnapshotWrite) {
         let SnapshotWrite { cell, seq, header, pages, dropped } = snapshot;
-        match self.store.snapshot(&cell.id.shared(), seq, &header, &pages, &dropped) {
+        match self.store.snapshot(&cell.name, seq, &header, &pages, &dropped) {
             Ok(()) => {}
             // The older snapshot and the journal after it still stand; the pages are written again with the next one.
             Err(CommitError::Full) => {

@@ -226,3 +226,48 @@ impl Owner {
         self.actor().is_some_and(|actor| actor.get_id() == id)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ringfence_core::agent::By;
+    use ringfence_core::{AgentId, Input};
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::gate::Waiting;
+
+    fn request(door: &Door, pool: Pool) -> Result<(), Turned> {
+        let agent = AgentId::parse("a").expect("an id");
+        let (reply, _) = oneshot::channel();
+        let waiting = Some(Waiting { reply, pool });
+        door.request(pool, &mut Some(Msg::Do { input: Input::ReadAgent { agent }, by: By::SYSTEM, waiting }))
+    }
+
+    #[test]
+    fn a_pool_that_is_taken_turns_away_until_a_permit_is_given_back_and_the_other_pool_goes_on() {
+        let door = Door::new(Permits { steps: 1, rest: 2 });
+        for _ in 0..2 {
+            assert!(
+                matches!(request(&door, Pool::Rest), Err(Turned::NotUp)),
+                "taken for the time of the load"
+            );
+        }
+        assert!(matches!(request(&door, Pool::Rest), Err(Turned::Busy)));
+        assert!(matches!(request(&door, Pool::Steps), Err(Turned::NotUp)));
+        assert!(matches!(request(&door, Pool::Steps), Err(Turned::Busy)));
+        door.give_back(Taken { steps: 0, rest: 1 });
+        assert!(matches!(request(&door, Pool::Rest), Err(Turned::NotUp)));
+        assert!(matches!(request(&door, Pool::Rest), Err(Turned::Busy)));
+    }
+
+    #[test]
+    fn a_door_that_will_not_open_says_why_and_takes_no_permit() {
+        let door = Door::new(Permits { steps: 1, rest: 1 });
+        assert!(door.close(|_| true, || Owner::Quarantined("torn".to_owned())));
+        for _ in 0..3 {
+            let turned = request(&door, Pool::Rest);
+            assert!(matches!(turned, Err(Turned::Refused(Error::Quarantined { why })) if why == "torn"));
+        }
+        assert!(!door.leave(Msg::Tick));
+    }
+}

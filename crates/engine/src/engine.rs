@@ -28,7 +28,7 @@ use crate::warden::Warden;
 
 /// Below this much free space nothing new is granted or configured; answers, releases and expiry go on.
 const FREE_BYTES_MIN: u64 = 64 * 1024 * 1024;
-/// How long a shutdown waits for each account's mailbox to run empty.
+/// How long a shutdown waits for each account's inbox to run empty.
 const DRAIN: Duration = Duration::from_secs(10);
 
 /// A presence engine. Clones are handles on the same one; [`Engine::shutdown`] it before the last is dropped.

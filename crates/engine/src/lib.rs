@@ -15,8 +15,8 @@
 //! let ask = Ask { call: CallId::parse("call-1")?, offer: None, lease_ms: None, router: None };
 //! let granted = acme.reserve_queue(By::ROUTER, QueueId::parse("sales")?, ask, Vec::new()).await?;
 //! let offer = granted.grant.offer; // ring offer.addresses until offer.expires_at, then:
-//! acme.offer(By::ROUTER, offer.offer_id, offer.fence, Verb::Answer { leg: None }).await?;
-//! acme.end_call(By::ROUTER, offer.call_id, None, None).await?;
+//! acme.offer(By::ROUTER, offer.offer_id.clone(), offer.fence, Verb::Answer { leg: None }).await?;
+//! acme.end_call(By::ROUTER, offer.call_id.clone(), None, None).await?;
 //! engine.shutdown().await?;
 //! # Ok(()) }
 //! ```

@@ -255,6 +255,31 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn permits_come_back_whatever_becomes_of_the_requests_that_held_them() {
+        let permits = crate::Permits { steps: 4, rest: 4 };
+        let engine = Engine::open(Options { permits, ..Options::memory() }).await.expect("an engine");
+        let acme = account(&engine, "acme");
+        let nobody = || AgentId::parse("nobody").expect("an id");
+        for round in 0..4 {
+            // Some are stepped before the failure, some are lost in its batch, some in the inbox.
+            let before = acme.read_agent(nobody());
+            let failing = fail(&engine, "acme");
+            let (first, second) = (acme.read_agent(nobody()), acme.read_agent(nobody()));
+            let (before, failed, first, second) = tokio::join!(before, failing, first, second);
+            failed.expect("a restart");
+            for answer in [before, first, second] {
+                let told = matches!(answer, Err(Error::Refused(_) | Error::Unavailable));
+                assert!(told, "round {round}: {answer:?}");
+            }
+        }
+        let all = (0..4).map(|_| acme.read_agent(nobody()));
+        for answer in futures_util::future::join_all(all).await {
+            assert!(matches!(answer, Err(Error::Refused(_))), "{answer:?}");
+        }
+        engine.shutdown().await.expect("a shutdown");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn an_account_that_fails_again_and_again_is_quarantined_and_the_node_serves_on() {
         let dir = TempDir::new();
         let engine = Engine::open(Options::durable(&dir.0, Durability::Sync)).await.expect("an engine");

@@ -26,7 +26,7 @@ async fn everything_acknowledged_is_there_after_a_restart_and_tokens_go_on() {
     for n in 0..200 {
         let call = format!("c{n}");
         let offer = reserve(&acme, "q", &call).await.expect("a grant").grant.offer;
-        acme.offer(By::ROUTER, offer.offer_id, offer.fence, Verb::Answer { leg: None })
+        acme.offer(By::ROUTER, offer.offer_id.clone(), offer.fence, Verb::Answer { leg: None })
             .await
             .expect("an answer");
         end(&acme, &call).await;
@@ -48,8 +48,8 @@ async fn everything_acknowledged_is_there_after_a_restart_and_tokens_go_on() {
         reserve(&acme, "q", "live").await,
         Err(Error::Refused(Refusal::CallAlreadyOffered {
             call: id("live"),
-            offer: live.offer_id,
-            agent: live.agent_id
+            offer: live.offer_id.clone(),
+            agent: live.agent_id.clone()
         }))
     );
     let next = reserve(&acme, "q", "next").await.expect("a grant").grant.offer;
@@ -107,7 +107,7 @@ async fn the_journal_is_trimmed_behind_snapshots() {
     hire(&acme, "a1", "q").await;
     for n in 0..600 {
         let offer = reserve(&acme, "q", &format!("c{n}")).await.expect("a grant").grant.offer;
-        acme.offer(By::ROUTER, offer.offer_id, offer.fence, Verb::Cancel).await.expect("a cancel");
+        acme.offer(By::ROUTER, offer.offer_id.clone(), offer.fence, Verb::Cancel).await.expect("a cancel");
     }
     let counters = engine.counters();
     assert!(counters.journal_bytes > 16 * 4096, "{counters:?}");

@@ -27,7 +27,7 @@ async fn race(options: Options) {
     for task in racing {
         match task.await.expect("a reserve") {
             Ok(granted) => {
-                assert!(agents.insert(granted.grant.offer.agent_id), "an agent was offered twice");
+                assert!(agents.insert(granted.grant.offer.agent_id.clone()), "an agent was offered twice");
                 assert!(tokens.insert(granted.grant.offer.fence), "a token was granted twice");
             }
             Err(Error::Refused(Refusal::NoAgent { .. })) => {}

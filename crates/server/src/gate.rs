@@ -207,7 +207,7 @@ fn payer(
     };
     match (&principal.account, named) {
         (None, None) => Ok(Arc::clone(&principal.key_id)),
-        (_, named) => resolve(principal, named).map(|account| account.shared()),
+        (_, named) => resolve(principal, named).map(|account| Arc::from(account.as_str())),
     }
 }
 

@@ -116,7 +116,7 @@ impl Account {
         for slot in &agent.slots {
             let (offer_id, call_id, leg) = match slot {
                 Slot::Offering(id) => {
-                    let entry = self.offers.get(id)?;
+                    let entry = self.offer(id)?;
                     (id, &entry.offer.call_id, &entry.leg_call_id)
                 }
                 Slot::InCall(own) => (&own.offer_id, &own.call_id, &own.leg_call_id),

@@ -15,7 +15,7 @@ pub(crate) fn due(account: &mut Account, step: &mut Step) -> bool {
     while step.agents.len() < AGENTS_PER_RECORD {
         let Some(deadline) = account.deadlines.pop_due(step.now) else { return false };
         match deadline {
-            Deadline::Offer(id) => account.lease_over(step, &id),
+            Deadline::Offer(place) => account.lease_over(step, place),
             Deadline::WrapUp(ix) => account.wrap_ups_over(step, ix),
             Deadline::Cooldown(ix) => account.cooldown_over(step, ix),
             Deadline::Call(ix) => account.calls_lost(step, ix),
@@ -29,18 +29,21 @@ pub(crate) fn due(account: &mut Account, step: &mut Step) -> bool {
 }
 
 impl Account {
-    pub(crate) fn lease_over(&mut self, step: &mut Step, id: &OfferId) {
-        let live = self.offers.get(id).filter(|entry| entry.ended.is_none());
-        if live.is_some_and(|entry| entry.offer.expires_at <= step.now) {
+    pub(crate) fn lease_over(&mut self, step: &mut Step, place: Ix) {
+        if let Some(entry) = self.offers.at(place)
+            && entry.ended.is_none()
+            && entry.offer.expires_at <= step.now
+        {
+            let id = entry.offer.offer_id.clone();
             let wished = std::mem::replace(&mut step.system, true);
-            self.miss(step, id, true);
+            self.miss(step, &id, true);
             step.system = wished;
         }
     }
 
     /// Ends the offer as not answered; at the queue's limit of misses in a row the agent is put on break.
     pub(crate) fn miss(&mut self, step: &mut Step, id: &OfferId, lease_over: bool) {
-        let Some(entry) = self.offers.get(id) else { return };
+        let Some(entry) = self.offer(id) else { return };
         let agent_id = entry.offer.agent_id.clone();
         let settings = entry.offer.queue_id.as_ref().and_then(|queue| self.queue(queue)).map(|q| &q.settings);
         let cooldown = settings.map_or(0, |settings| settings.no_answer_cooldown_sec);
@@ -91,7 +94,7 @@ impl Account {
         outcome: Outcome,
         cooldown_sec: Option<u32>,
     ) {
-        let Some(entry) = self.offers.get(id) else { return };
+        let Some(entry) = self.offer(id) else { return };
         let agent = self.agent(&entry.offer.agent_id);
         let misses = agent.map_or(0, |agent| agent.misses);
         let running = agent.and_then(|agent| agent.cooldown_until).filter(|until| *until > step.now);

@@ -1,5 +1,9 @@
 //! Later steps on an offer, each under its fence token, and the end of calls.
 
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
 use crate::account::{Account, Step};
 use crate::call::{AgentCall, CALL_MAX_MS, Direction, WrapUp, WrapUpRule};
 use crate::fact::Change;
@@ -7,6 +11,7 @@ use crate::id::{AgentId, CallId, OfferId};
 use crate::input::{Reply, Verb};
 use crate::offer::{Ended, Fence, LEASE_MS, OfferEntry, Outcome};
 use crate::refusal::Refusal;
+use crate::slab::Ix;
 use crate::time::Time;
 
 impl Account {
@@ -18,23 +23,25 @@ impl Account {
         verb: Verb,
     ) -> Result<Reply, Refusal> {
         // However much else is due: no step comes after the end of its lease.
-        self.lease_over(step, id);
-        let entry = self.offers.get(id).ok_or_else(|| Refusal::UnknownOffer { offer: id.clone() })?;
+        let unknown = || Refusal::UnknownOffer { offer: id.clone() };
+        let place = self.offers.find(id.as_str()).ok_or_else(unknown)?;
+        self.lease_over(step, place);
+        let entry = self.offers.at(place).ok_or_else(unknown)?;
         if entry.offer.fence != fence {
             return Err(Refusal::StaleFence { offer: id.clone() });
         }
         if let Some(ended) = &entry.ended {
             return if is_repeat(&verb, ended) {
-                self.offer_reply(id, false)
+                self.offer_reply(id, place, false)
             } else {
                 Err(too_late(id, ended))
             };
         }
         match verb {
-            Verb::Ringing { leg } => self.know_leg(step, id, leg),
+            Verb::Ringing { leg } => self.know_leg(step, place, leg),
             Verb::Answer { leg } => {
-                self.know_leg(step, id, leg);
-                self.accept(step, id);
+                self.know_leg(step, place, leg);
+                self.accept(step, place);
             }
             Verb::Reject => self.decline(step, id, Outcome::Rejected),
             Verb::Busy => self.decline(step, id, Outcome::Busy),
@@ -49,7 +56,7 @@ impl Account {
                 self.extend_to(step, id, |_, now| now.plus_ms(lease_ms));
             }
         }
-        self.offer_reply(id, step.changed())
+        self.offer_reply(id, place, step.changed())
     }
 
     /// Moves the end of the lease, where that is a change.
@@ -62,28 +69,32 @@ impl Account {
     }
 
     pub(crate) fn read_offer(&self, id: &OfferId) -> Result<Reply, Refusal> {
-        self.offer_reply(id, false)
+        let place = self.offers.find(id.as_str());
+        let place = place.ok_or_else(|| Refusal::UnknownOffer { offer: id.clone() })?;
+        self.offer_reply(id, place, false)
     }
 
-    fn offer_reply(&self, id: &OfferId, changed: bool) -> Result<Reply, Refusal> {
-        let entry = self.offers.get(id).ok_or_else(|| Refusal::UnknownOffer { offer: id.clone() })?;
-        Ok(Reply::Granted { grant: Box::new(super::reserve::grant_of(entry)), changed })
+    fn offer_reply(&self, id: &OfferId, place: Ix, changed: bool) -> Result<Reply, Refusal> {
+        let entry = self.offers.at(place).ok_or_else(|| Refusal::UnknownOffer { offer: id.clone() })?;
+        Ok(Reply::Granted { grant: super::reserve::grant_of(entry), changed })
     }
 
-    fn know_leg(&mut self, step: &mut Step, id: &OfferId, leg: Option<CallId>) {
+    fn know_leg(&mut self, step: &mut Step, place: Ix, leg: Option<CallId>) {
         if let Some(leg) = leg
-            && self.offers.get(id).is_some_and(|entry| entry.leg_call_id.as_ref() != Some(&leg))
+            && let Some(entry) = self.offers.at(place)
+            && entry.leg_call_id.as_ref() != Some(&leg)
         {
-            self.emit(step, Change::LegKnown { offer: id.clone(), leg_call_id: leg });
+            let offer = entry.offer.offer_id.clone();
+            self.emit(step, Change::LegKnown { offer, leg_call_id: leg });
         }
     }
 
-    fn accept(&mut self, step: &mut Step, id: &OfferId) {
-        let Some(OfferEntry { offer, leg_call_id, .. }) = self.offer(id) else { return };
+    fn accept(&mut self, step: &mut Step, place: Ix) {
+        let Some(OfferEntry { offer, leg_call_id, .. }) = self.offers.at(place) else { return };
         let queue = offer.queue_id.as_ref().and_then(|queue| self.queue(queue));
         let call = AgentCall {
             call_id: offer.call_id.clone(),
-            offer_id: id.clone(),
+            offer_id: offer.offer_id.clone(),
             fence: offer.fence,
             queue_id: offer.queue_id.clone(),
             direction: Direction::Inbound,
@@ -96,11 +107,12 @@ impl Account {
             }),
             leg_call_id: leg_call_id.clone(),
         };
-        self.emit(step, Change::Answered { offer: id.clone(), call: Box::new(call) });
+        let offer = offer.offer_id.clone();
+        self.emit(step, Change::Answered { offer, call: Arc::new(call) });
     }
 
     fn decline(&mut self, step: &mut Step, id: &OfferId, outcome: Outcome) {
-        let Some(entry) = self.offers.get(id) else { return };
+        let Some(entry) = self.offer(id) else { return };
         let settings = entry.offer.queue_id.as_ref().and_then(|queue| self.queue(queue)).map(|q| &q.settings);
         let cooldown = settings.map(|settings| match outcome {
             Outcome::Rejected => settings.reject_cooldown_sec,
@@ -130,18 +142,19 @@ impl Account {
         }
         self.check_call_fence(id, agent, fence)?;
         let concerns = |of: &AgentId| agent.is_none_or(|agent| agent == of);
-        let (offer, legs) = self.calls.get(id).map_or((None, Vec::new()), |call| {
-            let legs = call.legs.iter().filter(|leg| concerns(leg)).cloned().collect();
+        let (offer, legs) = self.calls.get(id.as_str()).map_or((None, SmallVec::new()), |call| {
+            let legs: SmallVec<[AgentId; 1]> =
+                call.legs.iter().filter(|leg| concerns(leg)).cloned().collect();
             (call.offer.clone(), legs)
         });
-        let offer = offer.filter(|offer| self.offers.get(offer).is_some_and(|e| concerns(&e.offer.agent_id)));
+        let offer = offer.filter(|offer| self.offer(offer).is_some_and(|e| concerns(&e.offer.agent_id)));
         if let Some(offer) = offer {
             self.end_without_miss(step, &offer, Outcome::Cancelled, None);
         }
         for leg in legs {
             self.leg_over(step, &leg, id);
         }
-        if agent.is_none() && self.calls.get(id).is_none_or(|call| !call.ended) {
+        if agent.is_none() && self.calls.get(id.as_str()).is_none_or(|call| !call.ended) {
             self.emit(step, Change::CallEnded { call_id: id.clone() });
         }
         Ok(Reply::Done { changed: step.changed() })
@@ -155,7 +168,7 @@ impl Account {
         fence: Option<Fence>,
     ) -> Result<(), Refusal> {
         let Some(fence) = fence else { return Ok(()) };
-        let Some(call) = self.calls.get(id) else { return Ok(()) };
+        let Some(call) = self.calls.get(id.as_str()) else { return Ok(()) };
         let concerns = |of: &AgentId| agent.is_none_or(|agent| agent == of);
         let in_slot = |leg: &AgentId| {
             let call = self.agent(leg)?.calls().find(|call| call.call_id == *id)?;
@@ -189,7 +202,7 @@ impl Account {
             };
             (until > step.now).then(|| {
                 let (call_id, queue_id) = (id.clone(), call.queue_id.clone());
-                Box::new(WrapUp { call_id, queue_id, since: step.now, until, timed, limit })
+                Arc::new(WrapUp { call_id, queue_id, since: step.now, until, timed, limit })
             })
         });
         self.emit(step, Change::LegEnded { agent: agent.clone(), call_id: id.clone(), wrap_up });

@@ -64,7 +64,7 @@ impl Account {
             Err(refusal) => {
                 // Tiers open from the call's first reserve, also from one that found nobody.
                 let waits = self.queue(queue_id).is_some_and(|queue| queue.settings.tier_wait_sec > 0);
-                if waits && !self.calls.contains_key(&ask.call) {
+                if waits && self.calls.find(ask.call.as_str()).is_none() {
                     self.emit(step, Change::CallSeen { call_id: ask.call });
                 }
                 Err(refusal)
@@ -73,7 +73,7 @@ impl Account {
     }
 
     fn pick(&self, queue: &Queue, call: &CallId, exclude: &[AgentId], now: Time) -> Result<Ix, Refusal> {
-        let call = self.calls.get(call);
+        let call = self.calls.get(call.as_str());
         let first_reserve = call.map_or(now, |call| call.first_reserve);
         let tried = |agent: &AgentId| call.is_some_and(|call| call.tried.contains(agent));
         let mut failing = queue.failing;
@@ -117,7 +117,7 @@ impl Account {
     /// A reserve with a known offer id: the original grant and its present outcome, or a refusal if it asks for
     /// something else.
     fn retried(&self, ask: &Ask, target: &Target, queue: Option<&QueueId>) -> Result<Option<Reply>, Refusal> {
-        let Some((id, entry)) = ask.offer.as_ref().and_then(|id| Some((id, self.offers.get(id)?))) else {
+        let Some((id, entry)) = ask.offer.as_ref().and_then(|id| Some((id, self.offer(id)?))) else {
             return Ok(None);
         };
         let same = entry.target == *target
@@ -127,7 +127,7 @@ impl Account {
         if !same {
             return Err(Refusal::OfferIdReused { offer: id.clone() });
         }
-        Ok(Some(Reply::Granted { grant: Box::new(grant_of(entry)), changed: false }))
+        Ok(Some(Reply::Granted { grant: grant_of(entry), changed: false }))
     }
 
     fn check_call(&self, ask: &Ask) -> Result<(), Refusal> {
@@ -137,14 +137,14 @@ impl Account {
             let problem = format!("{} to {} ms", LEASE_MS.start(), LEASE_MS.end());
             return Err(Refusal::Invalid { field: "lease_ms", problem });
         }
-        let Some(call) = self.calls.get(&ask.call) else { return Ok(()) };
+        let Some(call) = self.calls.get(ask.call.as_str()) else { return Ok(()) };
         if call.ended {
             return Err(Refusal::CallEnded { call: call.id.clone() });
         }
         if call.legs.len() >= LEGS_MAX {
             return Err(Refusal::CallFull { call: call.id.clone(), limit: LEGS_MAX });
         }
-        if let Some(entry) = call.offer.as_ref().and_then(|id| self.offers.get(id)) {
+        if let Some(entry) = call.offer.as_ref().and_then(|id| self.offer(id)) {
             return Err(Refusal::CallAlreadyOffered {
                 call: call.id.clone(),
                 offer: entry.offer.offer_id.clone(),
@@ -181,7 +181,7 @@ impl Account {
             router_id: ask.router,
         };
         let entry = OfferEntry {
-            offer,
+            offer: Arc::new(offer),
             target,
             asked_lease_ms: ask.lease_ms,
             lease_ms,
@@ -189,15 +189,15 @@ impl Account {
             ended: None,
         };
         let grant = grant_of(&entry);
-        self.emit(step, Change::Granted { entry: Arc::new(entry) });
-        Ok(Reply::Granted { grant: Box::new(grant), changed: true })
+        self.emit(step, Change::Granted { entry: Box::new(entry) });
+        Ok(Reply::Granted { grant, changed: true })
     }
 
     fn mint(&self, fence: Fence) -> OfferId {
         let mut again = 0;
         loop {
             let id = OfferId::minted(fence.term, fence.n, again);
-            if !self.offers.contains_key(&id) {
+            if self.offers.find(id.as_str()).is_none() {
                 return id;
             }
             again += 1;
@@ -231,7 +231,7 @@ impl Account {
     ) -> [Check; 4] {
         let plain = |clause, ok| Check { clause, ok, since: None, until: None };
         let member = agent.memberships.iter().find(|m| self.queue_by_id.get(&queue.id) == Some(&m.queue));
-        let call = call.and_then(|id| self.calls.get(id));
+        let call = call.and_then(|id| self.calls.get(id.as_str()));
         let first_reserve = call.map_or(now, |call| call.first_reserve);
         let opens = member.map_or(now, |membership| queue.tier_opens(membership.tier, first_reserve));
         let tier = Check {
@@ -291,5 +291,8 @@ impl Account {
 }
 
 pub(crate) fn grant_of(entry: &OfferEntry) -> Grant {
-    Grant { offer: entry.offer.clone(), outcome: entry.ended.as_ref().map(|ended| ended.outcome.clone()) }
+    Grant {
+        offer: Arc::clone(&entry.offer),
+        outcome: entry.ended.as_ref().map(|ended| ended.outcome.clone()),
+    }
 }
