@@ -1,6 +1,6 @@
 //! One account: everything live about a tenant, and the one function that takes an input to its facts.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use foldhash::{HashMap, HashMapExt};
 
@@ -10,11 +10,13 @@ use crate::call::Call;
 use crate::contact::{Aor, Lease};
 use crate::deadline::Deadlines;
 use crate::decide;
+use crate::decide::PUSHES_PER_RECORD;
 use crate::fact::{Fact, Record};
 use crate::feed::Stamp;
 use crate::fence::Subject;
-use crate::id::{AccountId, AgentId, CallId, OfferId, QueueId, ReasonId, SourceId};
+use crate::id::{AccountId, AgentId, CallId, OfferId, QueueId, ReasonId, RouterId, SourceId};
 use crate::input::{AccountSettings, Input, PauseReason, Reply};
+use crate::line::Waiting;
 use crate::offer::{Fence, OfferEntry};
 use crate::page::DirtyPages;
 use crate::queue::Queue;
@@ -85,6 +87,12 @@ pub struct Account {
     pub(crate) aor_armed: BTreeMap<Ix, Time>,
     /// When a lost phone stops being shown as there; soft.
     pub(crate) graces: BTreeMap<Ix, Time>,
+    /// Callers who wait, over all queues.
+    pub(crate) waiting: usize,
+    /// Routers that are there to be told of offers; soft.
+    pub(crate) routers: BTreeSet<RouterId>,
+    /// Those that went away, and until when they may come back; soft.
+    pub(crate) lost_routers: BTreeMap<RouterId, Time>,
     /// What the record under way has touched.
     pub(crate) touched: Touched,
     /// Pages changed since they were last taken.
@@ -154,6 +162,9 @@ impl Account {
             contacts_by_source: BTreeMap::new(),
             aor_armed: BTreeMap::new(),
             graces: BTreeMap::new(),
+            waiting: 0,
+            routers: BTreeSet::new(),
+            lost_routers: BTreeMap::new(),
             touched: Touched::default(),
             dirty: DirtyPages::default(),
         }
@@ -183,6 +194,8 @@ impl Account {
             by: by.clone(),
             facts: Vec::new(),
             agents: IxSet::default(),
+            calls: IxSet::default(),
+            pushes: 0,
             system: true,
             replied_facts: 0,
         };
@@ -202,6 +215,8 @@ impl Account {
         if !step.facts.is_empty() {
             self.forget(now);
         }
+        // A line that is served in several records goes on with the next.
+        let more = more || self.deadlines.next().is_some_and(|at| at <= now);
         let touched = std::mem::take(&mut self.touched);
         let record = (!step.facts.is_empty()).then(|| {
             self.seq += 1;
@@ -251,6 +266,12 @@ impl Account {
 
     pub fn offer(&self, id: &OfferId) -> Option<&OfferEntry> {
         self.offers.get(id.as_str())
+    }
+
+    /// The place in line the call has or had.
+    pub fn waited(&self, call: &CallId) -> Option<&Waiting> {
+        let call = self.calls.get(call.as_str())?;
+        call.waiting.as_deref().or(call.waited.as_deref())
     }
 
     pub fn agents(&self) -> impl Iterator<Item = (Ix, &Agent)> {
@@ -314,6 +335,10 @@ pub(crate) struct Step {
     pub facts: Vec<Fact>,
     /// Agents the facts so far have touched.
     pub agents: IxSet,
+    /// Calls whose offers ended: they wait again, if they wait.
+    pub calls: IxSet,
+    /// Offers pushed to callers who wait.
+    pub pushes: usize,
     /// What is decided at the moment is nobody's wish but the engine's.
     pub system: bool,
     /// Facts that deadlines made, before the input was looked at.
@@ -321,6 +346,11 @@ pub(crate) struct Step {
 }
 
 impl Step {
+    /// No more offers are pushed with this record.
+    pub fn is_full(&self) -> bool {
+        self.pushes >= PUSHES_PER_RECORD
+    }
+
     /// Whether the input itself has changed anything yet.
     pub fn changed(&self) -> bool {
         self.facts.len() > self.replied_facts

@@ -59,6 +59,7 @@ impl Account {
                 self.leave(agent, queue, moment)
             }
             Change::StatusSet { agent, status, misses_reset } => {
+                self.staff(agent, status);
                 self.with_agent(agent, |agent| set_status(agent, status, *misses_reset, moment.at))
             }
             Change::Settled { agent } => self.with_agent(agent, |_| {}),
@@ -79,12 +80,14 @@ impl Account {
                 self.cool_down(ix, *misses, *cooldown_until);
                 Some(ix)
             }
-            Change::Answered { offer, call } => self.answer(offer, call, moment.at),
+            Change::Answered { offer, call } => self.answer(offer, call, moment),
             Change::LegEnded { agent, call_id, wrap_up } => {
                 self.end_leg(agent, call_id, wrap_up.as_ref(), moment.at)
             }
+            Change::Enqueued { call_id, waiting } => self.enter_line(call_id, waiting, moment),
+            Change::Dequeued { call_id, .. } => self.dequeued(call_id, moment),
             Change::CallSeen { call_id } => self.see_call(call_id, moment.at),
-            Change::CallEnded { call_id } => self.end_call(call_id, moment.at),
+            Change::CallEnded { call_id } => self.end_call(call_id, moment),
             Change::WrapUpEnded { agent, call_id } => self.end_wrap_up(agent, call_id),
             Change::WrapUpMoved { agent, call_id, until } => self.move_wrap_up(agent, call_id, *until),
             Change::CooldownOver { agent } => {
@@ -174,6 +177,20 @@ impl Account {
         Some(ix)
     }
 
+    /// Keeps count of who of each queue is logged in.
+    fn staff(&mut self, id: &AgentId, status: &Status) {
+        let Some(agent) = self.agent_by_id.get(id).and_then(|ix| self.agents.get(*ix)) else { return };
+        let (was, is) = (agent.status != Status::Offline, *status != Status::Offline);
+        if was == is {
+            return;
+        }
+        for membership in &agent.memberships {
+            if let Some(queue) = self.queues.get_mut(membership.queue) {
+                queue.logged_in = if is { queue.logged_in + 1 } else { queue.logged_in.saturating_sub(1) };
+            }
+        }
+    }
+
     fn put_queue(
         &mut self,
         id: &crate::id::QueueId,
@@ -192,6 +209,7 @@ impl Account {
             queue.settings = settings.clone();
             queue.seq = moment.seq;
         }
+        self.look_at_line(ix, moment.at);
         self.touched.queues.insert(ix);
         self.dirty.insert(PageKey::queue(ix));
     }
@@ -244,6 +262,7 @@ impl Account {
             call.offer = Some(offer.offer_id.clone());
             call.idle_since = None;
         }
+        self.line_rings(call, true);
         self.dirty.insert(PageKey::offer(offer.fence.n));
         let place = self.offers.insert(entry.clone());
         self.deadlines.arm(offer.expires_at, Deadline::Offer(place));
@@ -299,6 +318,7 @@ impl Account {
                 if !call.tried.contains(&offer.agent_id) {
                     call.tried.push(offer.agent_id.clone());
                 }
+                self.line_rings(place, false);
                 self.settle_call(place, at);
             }
         }
@@ -322,16 +342,22 @@ impl Account {
         }
     }
 
-    fn answer(&mut self, id: &OfferId, call: &Arc<AgentCall>, at: Time) -> Option<Ix> {
-        let ix = self.end_offer(id, Ended { outcome: Outcome::Accepted, at, lease_over: false })?;
+    fn answer(&mut self, id: &OfferId, call: &Arc<AgentCall>, moment: &Moment<'_>) -> Option<Ix> {
+        let accepted = Ended { outcome: Outcome::Accepted, at: moment.at, lease_over: false };
+        let ix = self.end_offer(id, accepted)?;
         let agent = self.agents.get_mut(ix)?;
         agent.misses = 0;
         agent.slots.push(Slot::InCall(Arc::clone(call)));
         self.deadlines.arm(call.until, Deadline::Call(ix));
-        if let Some(known) = self.calls.get_mut(call.call_id.as_str()) {
+        if let Some(place) = self.calls.find(call.call_id.as_str())
+            && let Some(known) = self.calls.at_mut(place)
+        {
             self.dirty.insert(PageKey::call(known.number));
             known.legs.push(agent.id.clone());
             known.idle_since = None;
+            if known.waiting.is_some() {
+                self.line_answered(place, moment.seq, moment.at);
+            }
         }
         Some(ix)
     }
@@ -374,15 +400,16 @@ impl Account {
         None
     }
 
-    fn end_call(&mut self, id: &CallId, at: Time) -> Option<Ix> {
-        let place = self.call_or_new(id, at);
+    fn end_call(&mut self, id: &CallId, moment: &Moment<'_>) -> Option<Ix> {
+        let place = self.call_or_new(id, moment.at);
         self.calls.at_mut(place)?.ended = true;
-        self.settle_call(place, at);
+        self.leave_line(place, moment.seq);
+        self.settle_call(place, moment.at);
         None
     }
 
     /// The call's place; it is marked as changed.
-    fn call_or_new(&mut self, id: &CallId, at: Time) -> Ix {
+    pub(crate) fn call_or_new(&mut self, id: &CallId, at: Time) -> Ix {
         let place = match self.calls.find(id.as_str()) {
             Some(place) => place,
             None => {
@@ -397,10 +424,11 @@ impl Account {
     }
 
     /// A call of which nothing is live any more begins to be forgotten.
-    fn settle_call(&mut self, place: Ix, at: Time) {
+    pub(crate) fn settle_call(&mut self, place: Ix, at: Time) {
         let Some(call) = self.calls.at_mut(place) else { return };
         self.dirty.insert(PageKey::call(call.number));
-        if call.offer.is_none() && call.legs.is_empty() && call.idle_since != Some(at) {
+        let live = call.offer.is_some() || !call.legs.is_empty() || call.waiting.is_some();
+        if !live && call.idle_since != Some(at) {
             call.idle_since = Some(at);
             self.idle_calls.push_back((at, place));
         }

@@ -89,6 +89,7 @@ impl Account {
         self.dirty.insert(PageKey::queue(membership.queue));
         agent.memberships.push(membership);
         agent.directory_seq = moment.seq;
+        self.look_at_line(membership.queue, moment.at);
         Some(ix)
     }
 

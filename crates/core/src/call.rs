@@ -5,6 +5,7 @@ use smallvec::SmallVec;
 
 use crate::feed::Stamp;
 use crate::id::{AgentId, CallId, OfferId, QueueId, SourceId};
+use crate::line::Waiting;
 use crate::offer::Fence;
 use crate::roll::Named;
 use crate::time::Time;
@@ -96,6 +97,12 @@ pub struct Call {
     pub ended: bool,
     /// Since when nothing of it is live: from then on it is only remembered.
     pub idle_since: Option<Time>,
+    /// Its place in a line, while it waits (also while an offer for it rings).
+    #[serde(default)]
+    pub waiting: Option<Box<Waiting>>,
+    /// The place it had, to which it may be put back.
+    #[serde(default)]
+    pub waited: Option<Box<Waiting>>,
 }
 
 impl Named for Call {
@@ -115,6 +122,8 @@ impl Call {
             tried: SmallVec::new(),
             ended: false,
             idle_since: None,
+            waiting: None,
+            waited: None,
         }
     }
 }

@@ -19,6 +19,12 @@ pub(crate) enum Deadline {
     Grace(Ix),
     /// Agents on break from this place on may stand differently than they did: a setting turned.
     Resettle(Ix),
+    /// A caller has waited for long enough, or a tier opens for it.
+    Waiting(Ix),
+    /// A whole line is to be looked at.
+    Line(Ix),
+    /// A router that is away has been so for long enough.
+    Routers,
 }
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -35,6 +41,16 @@ impl Deadlines {
 
     pub fn next(&self) -> Option<Time> {
         self.0.first().map(|(at, _)| *at)
+    }
+
+    /// Lines to be looked at, unless something of another kind comes first.
+    pub fn pop_line_due(&mut self, now: Time) -> Option<Deadline> {
+        let (at, deadline) = self.0.first()?;
+        let of_a_line = matches!(deadline, Deadline::Waiting(_) | Deadline::Line(_));
+        if *at > now || !of_a_line {
+            return None;
+        }
+        self.0.pop_first().map(|(_, deadline)| deadline)
     }
 
     pub fn pop_due(&mut self, now: Time) -> Option<Deadline> {

@@ -5,6 +5,7 @@ mod calls;
 mod contacts;
 mod directory;
 mod due;
+mod line;
 mod offers;
 mod presence;
 mod reserve;
@@ -23,6 +24,7 @@ use crate::slab::Ix;
 use crate::time::Time;
 
 pub(crate) use due::due;
+pub(crate) use line::PUSHES_PER_RECORD;
 
 /// Decides one input.
 pub(crate) fn input(account: &mut Account, step: &mut Step, input: Input, by: &By) -> Result<Reply, Refusal> {
@@ -45,14 +47,32 @@ pub(crate) fn input(account: &mut Account, step: &mut Step, input: Input, by: &B
         Input::Explain { agent, queue } => account.explain(&agent, queue.as_ref(), step.now),
         Input::ReadAgent { agent } => account.reply_row(&agent, false),
         Input::ReadOffer { offer } => account.read_offer(&offer),
+        Input::Enqueue(enqueue) => account.enqueue(step, enqueue),
+        Input::Requeue { call, router } => account.requeue(step, call, router),
+        Input::Dequeue { call } => account.dequeue(step, &call),
+        Input::RouterUp { router } => account.router_up(step, router),
+        Input::RouterDown { router } => Ok(account.router_down(step, &router)),
     }
 }
 
-/// What must follow from what was decided: a live offer whose agent can no longer take it is rescinded.
+/// What must follow from what was decided: a live offer whose agent can no longer take it is rescinded, and an agent who
+/// is free takes the next caller, until nobody is free or nobody fits.
 pub(crate) fn consequences(account: &mut Account, step: &mut Step) {
     step.system = true;
-    for ix in std::mem::take(&mut step.agents).iter() {
-        account.rescind_if_need_be(step, ix);
+    loop {
+        for ix in std::mem::take(&mut step.agents).iter() {
+            account.rescind_if_need_be(step, ix);
+            account.next_caller(step, ix);
+        }
+        for place in std::mem::take(&mut step.calls).iter() {
+            account.call_waits(step, place);
+        }
+        if !step.agents.is_empty() || !step.calls.is_empty() {
+            continue;
+        }
+        if step.is_full() || !account.lines_due(step) {
+            return;
+        }
     }
 }
 
@@ -67,6 +87,11 @@ impl Account {
         let by = step.system.then_some(By::SYSTEM);
         let moment = Moment { seq: self.seq + 1, at: step.now, by: by.as_ref().unwrap_or(&step.by) };
         let agent = self.change(&change, &moment);
+        if let Change::OfferEnded { offer, .. } = &change
+            && let Some(place) = self.offer(offer).and_then(|e| self.calls.find(e.offer.call_id.as_str()))
+        {
+            step.calls.insert(place);
+        }
         overlay(self);
         let standing = agent.and_then(|ix| self.standing(ix, step.now));
         if let (Some(ix), Some(standing)) = (agent, standing) {

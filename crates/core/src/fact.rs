@@ -11,6 +11,7 @@ use crate::contact::Contact;
 use crate::feed::Stamp;
 use crate::id::{AgentId, CallId, OfferId, QueueId, ReasonId, SourceId};
 use crate::input::{AccountSettings, PauseReason};
+use crate::line::{LineOutcome, Waiting};
 use crate::offer::{OfferEntry, Outcome};
 use crate::queue::QueueSettings;
 use crate::time::Time;
@@ -142,5 +143,13 @@ pub enum Change {
     },
     CooldownOver {
         agent: AgentId,
+    },
+    Enqueued {
+        call_id: CallId,
+        waiting: Box<Waiting>,
+    },
+    Dequeued {
+        call_id: CallId,
+        outcome: LineOutcome,
     },
 }

@@ -9,8 +9,9 @@ use crate::feed::FeedItem;
 use crate::fence::{Check, PausedInbound};
 use crate::id::{AgentId, CallId, OfferId, QueueId, ReasonId, RouterId};
 use crate::offer::{Fence, Offer};
-use crate::queue::QueueSettings;
+use crate::queue::{QueueSettings, RequiredTags};
 use crate::row::AgentRow;
+use crate::time::Time;
 
 /// Settings of an account.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -95,6 +96,22 @@ pub enum Input {
     ReadOffer {
         offer: OfferId,
     },
+    Enqueue(Enqueue),
+    /// Back to the place in line it had.
+    Requeue {
+        call: CallId,
+        router: Option<RouterId>,
+    },
+    Dequeue {
+        call: CallId,
+    },
+    /// A router is there to be told of offers; soft, known to this incarnation alone.
+    RouterUp {
+        router: RouterId,
+    },
+    RouterDown {
+        router: RouterId,
+    },
 }
 
 /// A record touches at most this many agents; larger inputs are split before the mailbox.
@@ -148,6 +165,19 @@ pub struct Ask {
     pub router: Option<RouterId>,
 }
 
+/// A caller who is to wait for an agent of a queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Enqueue {
+    pub queue: QueueId,
+    pub call: CallId,
+    /// Higher goes first; 0 is the usual one.
+    pub priority: u16,
+    pub caller: Option<String>,
+    /// What this call asks of an agent, beside what the queue asks.
+    pub required_tags: Option<RequiredTags>,
+    pub router: Option<RouterId>,
+}
+
 /// A later step on an offer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verb {
@@ -169,6 +199,23 @@ pub enum Reply {
     Granted { grant: Grant, changed: bool },
     Explained(Explained),
     Fed(Fed),
+    Placed { place: Place, changed: bool },
+}
+
+/// A caller's place in line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    pub call_id: CallId,
+    pub queue_id: QueueId,
+    /// 1: next.
+    pub place: u32,
+    /// Callers in the line, this one included.
+    pub waiting: u32,
+    /// By the pace at which the line moves; none while that is unknown.
+    pub estimate_ms: Option<u64>,
+    pub since: Time,
+    /// When the caller is given up.
+    pub until: Time,
 }
 
 /// A grant as it stands now: a retry is told the present outcome.

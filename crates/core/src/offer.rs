@@ -92,6 +92,9 @@ pub struct OfferEntry {
     pub lease_ms: u64,
     pub leg_call_id: Option<CallId>,
     pub ended: Option<Ended>,
+    /// Its router was attached when it was granted: it is rescinded when that router is gone for good.
+    #[serde(default)]
+    pub attached: bool,
 }
 
 impl Named for OfferEntry {

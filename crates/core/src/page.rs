@@ -261,6 +261,13 @@ impl Account {
             self.aor_by_name.insert(name, ix);
             self.arm_contacts(ix);
         }
+        let waiting: Vec<Ix> =
+            self.calls.iter().filter(|(_, call)| call.waiting.is_some()).map(|(place, _)| place).collect();
+        waiting.into_iter().for_each(|place| self.line_up(place));
+        // Who is free and who waits may have changed while nobody looked.
+        for (ix, _) in self.queues.iter().filter(|(_, queue)| !queue.line.open.is_empty()) {
+            self.deadlines.arm(Time::ZERO, Deadline::Line(ix));
+        }
         // A setting may have turned just before the stop.
         self.deadlines.arm(Time::ZERO, Deadline::Resettle(Ix(0)));
         let mut ended: Vec<(Time, u64, Ix)> = Vec::new();

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::agent::{Agent, Membership, MembershipMode, Standing};
+use crate::agent::{Agent, Membership, MembershipMode, Standing, Status};
 use crate::fence::{Clause, ClauseSet};
 use crate::id::{AgentId, QueueId, TagId};
+use crate::line::{Line, Pace};
 use crate::slab::Ix;
 use crate::time::Time;
 
@@ -59,6 +60,21 @@ pub struct QueueSettings {
     /// Tier n opens n × this after the call's first reserve, counted from the lowest tier; 0: all at once.
     pub tier_wait_sec: u32,
     pub required_tags: Option<RequiredTags>,
+    /// Longest a caller waits in line, 1..=86400.
+    pub max_wait_sec: u32,
+    /// Callers who may wait; 0: as many as the account may have.
+    pub max_queued: u32,
+    /// How strongly the line pulls against others of the same tier, 1..=1000.
+    pub weight: u32,
+}
+
+impl RequiredTags {
+    pub fn held(&self, tags: &[TagId]) -> bool {
+        match self.rule {
+            TagMatch::Any => self.tags.is_empty() || self.tags.iter().any(|tag| tags.contains(tag)),
+            TagMatch::All => self.tags.iter().all(|tag| tags.contains(tag)),
+        }
+    }
 }
 
 impl Default for QueueSettings {
@@ -77,6 +93,9 @@ impl Default for QueueSettings {
             no_answer_cooldown_sec: 0,
             tier_wait_sec: 0,
             required_tags: None,
+            max_wait_sec: 600,
+            max_queued: 0,
+            weight: 1,
         }
     }
 }
@@ -96,6 +115,12 @@ impl QueueSettings {
                 format!("at most wrap_up_max_sec, which is {}", self.wrap_up_max_sec),
             ));
         }
+        if !(1..=86_400).contains(&self.max_wait_sec) {
+            return Err(("max_wait_sec", "1 to 86400 seconds".to_owned()));
+        }
+        if !(1..=1_000).contains(&self.weight) {
+            return Err(("weight", "1 to 1000".to_owned()));
+        }
         for (field, sec) in [
             ("reject_cooldown_sec", self.reject_cooldown_sec),
             ("busy_cooldown_sec", self.busy_cooldown_sec),
@@ -111,15 +136,7 @@ impl QueueSettings {
     }
 
     pub fn tags_held(&self, tags: &[TagId]) -> bool {
-        match &self.required_tags {
-            None => true,
-            Some(required) => match required.rule {
-                TagMatch::Any => {
-                    required.tags.is_empty() || required.tags.iter().any(|tag| tags.contains(tag))
-                }
-                TagMatch::All => required.tags.iter().all(|tag| tags.contains(tag)),
-            },
-        }
+        self.required_tags.as_ref().is_none_or(|required| required.held(tags))
     }
 }
 
@@ -155,6 +172,13 @@ pub struct Queue {
     /// Members per tier, to know which tier is the lowest.
     #[serde(skip)]
     pub(crate) tiers: std::collections::BTreeMap<u8, u32>,
+    /// Members who are logged in.
+    #[serde(skip)]
+    pub(crate) logged_in: u32,
+    #[serde(skip)]
+    pub(crate) line: Line,
+    #[serde(default)]
+    pub pace: Pace,
 }
 
 impl Queue {
@@ -168,6 +192,9 @@ impl Queue {
             failing: [0; Clause::COUNT],
             soonest: BTreeSet::new(),
             tiers: std::collections::BTreeMap::new(),
+            logged_in: 0,
+            line: Line::default(),
+            pace: Pace::default(),
         }
     }
 
@@ -178,6 +205,7 @@ impl Queue {
     /// Counts a member in, as it stands. Returns whether the row's `ready` changed.
     pub(crate) fn enter(&mut self, ix: Ix, agent: &Agent, tier: u8, position: u32) -> bool {
         self.members.insert(ix);
+        self.logged_in += u32::from(agent.status != Status::Offline);
         *self.tiers.entry(tier).or_default() += 1;
         for clause in agent.standing.failing.iter() {
             self.failing[clause.index()] += 1;
@@ -195,6 +223,7 @@ impl Queue {
     /// Counts a member out, as it stood. Returns whether the row's `ready` changed.
     pub(crate) fn leave(&mut self, ix: Ix, agent: &Agent, tier: u8, position: u32) -> bool {
         self.members.remove(&ix);
+        self.logged_in -= u32::from(agent.status != Status::Offline && self.logged_in > 0);
         if let Some(count) = self.tiers.get_mut(&tier) {
             *count -= 1;
             if *count == 0 {
@@ -235,6 +264,11 @@ impl Queue {
             was.map(|key| self.ready.remove(&key));
             is.map(|key| self.ready.insert(key));
         }
+    }
+
+    /// When the next tier opens for a call first reserved for at `first_reserve`, if one still does.
+    pub(crate) fn next_tier(&self, first_reserve: Time, now: Time) -> Option<Time> {
+        self.tiers.keys().map(|tier| self.tier_opens(*tier, first_reserve)).find(|at| *at > now)
     }
 
     /// When `tier` opens for a call first reserved for at `first_reserve`.

@@ -59,6 +59,14 @@ pub enum Refusal {
     AddressTaken { address: String, agent: AgentId },
     #[error("the agent changed since seq {expected}; its row is at {found}")]
     SeqMismatch { expected: u64, found: u64 },
+    #[error("queue {queue:?} is full: {waiting} callers wait, {limit} may")]
+    QueueFull { queue: QueueId, waiting: usize, limit: usize },
+    #[error("nobody of queue {queue:?} is logged in; {members} members are not")]
+    NoAgents { queue: QueueId, members: u32 },
+    #[error("call {call:?} waits in no line, and has no place to go back to")]
+    NotQueued { call: CallId },
+    #[error("call {call:?} waits in queue {queue:?} already; take it out of there first")]
+    AlreadyQueued { call: CallId, queue: QueueId },
     #[error("{field}: {problem}")]
     Invalid { field: &'static str, problem: String },
     #[error("{what}: the limit of {limit} is reached")]
@@ -98,6 +106,10 @@ impl Refusal {
             Self::DuplicateQueue { .. } => "duplicate_queue",
             Self::AddressTaken { .. } => "address_taken",
             Self::SeqMismatch { .. } => "seq_mismatch",
+            Self::QueueFull { .. } => "queue_full",
+            Self::NoAgents { .. } => "no_agents",
+            Self::NotQueued { .. } => "not_queued",
+            Self::AlreadyQueued { .. } => "already_queued",
             Self::Invalid { .. } => "invalid",
             Self::Limit { .. } => "limit_reached",
         }
@@ -105,9 +117,10 @@ impl Refusal {
 
     pub const fn kind(&self) -> RefusalKind {
         match self {
-            Self::UnknownAgent { .. } | Self::UnknownQueue { .. } | Self::UnknownOffer { .. } => {
-                RefusalKind::NotFound
-            }
+            Self::UnknownAgent { .. }
+            | Self::UnknownQueue { .. }
+            | Self::UnknownOffer { .. }
+            | Self::NotQueued { .. } => RefusalKind::NotFound,
             Self::NotOfferable { .. }
             | Self::NoAgent { .. }
             | Self::CallAlreadyOffered { .. }
@@ -120,6 +133,9 @@ impl Refusal {
             | Self::NotLoggedIn { .. }
             | Self::AgentInCall { .. }
             | Self::AddressTaken { .. }
+            | Self::QueueFull { .. }
+            | Self::NoAgents { .. }
+            | Self::AlreadyQueued { .. }
             | Self::Limit { .. } => RefusalKind::Conflict,
             Self::UnknownReason { .. } | Self::DuplicateQueue { .. } | Self::Invalid { .. } => {
                 RefusalKind::Invalid

@@ -173,8 +173,8 @@ fn queue_row(queue: &Queue) -> QueueRow {
     QueueRow {
         queue_id: queue.id.clone(),
         seq: queue.seq,
-        waiting: 0,
-        oldest_since: None,
+        waiting: u32::try_from(queue.line.len()).unwrap_or(u32::MAX),
+        oldest_since: queue.line.oldest(),
         ready: u32::try_from(queue.ready_count()).unwrap_or(u32::MAX),
         service_level: ServiceLevel::default(),
     }

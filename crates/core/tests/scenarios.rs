@@ -10,6 +10,8 @@ mod calls;
 mod directory;
 #[path = "scenarios/external.rs"]
 mod external;
+#[path = "scenarios/line.rs"]
+mod line;
 #[path = "scenarios/memberships.rs"]
 mod memberships;
 #[path = "scenarios/memory.rs"]

@@ -5,14 +5,16 @@ use std::sync::atomic::Ordering;
 
 use ringfence_core::agent::{AgentEntry, By};
 use ringfence_core::feed::{CallEvent, FeedItem, FeedWhat, Stamp};
-use ringfence_core::input::{AccountSettings, Ask, EventInput, PauseReason, Verb};
+use ringfence_core::input::{AccountSettings, Ask, Enqueue, EventInput, PauseReason, Verb};
 use ringfence_core::offer::Fence;
 use ringfence_core::queue::QueueSettings;
-use ringfence_core::{AccountId, AgentId, CallId, Input, OfferId, QueueId, ReasonId, Reply, SourceId, Time};
+use ringfence_core::{
+    AccountId, AgentId, CallId, Input, OfferId, QueueId, ReasonId, Reply, RouterId, SourceId, Time,
+};
 use tokio::sync::oneshot;
 
 use crate::actor::{Msg, mismatch};
-use crate::answer::{AgentAnswer, Done, Explanation, FedAnswer, OfferAnswer, Roster};
+use crate::answer::{AgentAnswer, Done, Explanation, FedAnswer, LineAnswer, OfferAnswer, Roster};
 use crate::cell::Cell;
 use crate::counters::add;
 use crate::door::{Pool, Taken, Turned};
@@ -20,6 +22,7 @@ use crate::error::Error;
 use crate::gate::{Answer, Waiting};
 use crate::load;
 use crate::released::{CatchUp, Released};
+use crate::router::Router;
 use crate::shared::Shared;
 
 /// When a request that was turned away may be tried again.
@@ -129,6 +132,50 @@ impl Account {
         fence: Option<Fence>,
     ) -> Result<Done, Error> {
         self.done(Input::EndCall { call, agent, fence }, by).await
+    }
+
+    /// A caller joins the line of a queue: an offer if an agent is free, else a place.
+    pub async fn enqueue(&self, by: By, input: Enqueue) -> Result<LineAnswer, Error> {
+        self.line_answer(Input::Enqueue(input), by).await
+    }
+
+    /// Back to the place in line the call had.
+    pub async fn requeue(&self, by: By, call: CallId, router: Option<RouterId>) -> Result<LineAnswer, Error> {
+        self.line_answer(Input::Requeue { call, router }, by).await
+    }
+
+    /// Takes the caller out of its line, and back the offer that rings for it.
+    pub async fn dequeue(&self, by: By, call: CallId) -> Result<Done, Error> {
+        self.done(Input::Dequeue { call }, by).await
+    }
+
+    /// Attaches a router: from here on the account's lines push offers to it, its own calls' first. Dropping the handle
+    /// detaches it; what rings for it then is rescinded after a grace, unless it attaches again.
+    pub async fn attach_router(&self, router: RouterId) -> Result<Router, Error> {
+        Router::attach(self.clone(), router).await
+    }
+
+    async fn line_answer(&self, input: Input, by: By) -> Result<LineAnswer, Error> {
+        match self.call(input, by).await? {
+            (seq, Reply::Granted { grant, changed }) => {
+                Ok(LineAnswer::Offered(OfferAnswer { grant, seq, changed }))
+            }
+            (seq, Reply::Placed { place, changed }) => Ok(LineAnswer::Placed { place, seq, changed }),
+            (_, other) => Err(mismatch(other)),
+        }
+    }
+
+    pub(crate) fn cell(&self) -> &Arc<Cell> {
+        &self.cell
+    }
+
+    pub(crate) async fn router(&self, input: Input) -> Result<Done, Error> {
+        self.done(input, By::ROUTER).await
+    }
+
+    /// Says it without waiting for the answer; an account that is not up has forgotten its routers anyway.
+    pub(crate) fn router_left(&self, router: RouterId) {
+        self.cell.door.leave(Msg::Do { input: Input::RouterDown { router }, by: By::ROUTER, waiting: None });
     }
 
     /// A leg somebody speaks of who is no numbered feed. Its order is that of arrival.
@@ -336,9 +383,15 @@ enum Kind {
 impl Kind {
     fn of(input: &Input) -> Self {
         match input {
-            Input::Offer { .. } | Input::EndCall { .. } => Self::Step,
+            Input::Offer { .. }
+            | Input::EndCall { .. }
+            | Input::Dequeue { .. }
+            | Input::RouterUp { .. }
+            | Input::RouterDown { .. } => Self::Step,
             Input::ReserveAgent { .. }
             | Input::ReserveQueue { .. }
+            | Input::Enqueue(_)
+            | Input::Requeue { .. }
             | Input::SetSettings(_)
             | Input::PutAgent { .. }
             | Input::RemoveAgent { .. }

@@ -8,7 +8,9 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use ringfence_core::agent::By;
 use ringfence_core::fact::Change;
 use ringfence_core::slab::Ix;
-use ringfence_core::{Account, AgentId, Input, QueueId, Reply, SourceId, StepOutcome, Time, Touched};
+use ringfence_core::{
+    Account, AgentId, Input, QueueId, Reply, RouterId, SourceId, StepOutcome, Time, Touched,
+};
 use ringfence_store::{PageId, Write};
 use tokio::sync::oneshot;
 
@@ -19,6 +21,7 @@ use crate::door::{Pool, Taken, taken_by};
 use crate::error::Error;
 use crate::gate::{Answered, Batch, Push, SnapshotWrite, Waiting, release};
 use crate::released::{Reset, RowChanges};
+use crate::router::{self, RouterEvent};
 use crate::shared::Shared;
 
 /// Everything that can be said to an account's actor.
@@ -102,6 +105,7 @@ struct Work {
     answers: Vec<Answered>,
     writes: Vec<Write>,
     touched: Shown,
+    told: Vec<(RouterId, RouterEvent)>,
     at: Time,
     /// Permits of callers who were answered.
     back: Taken,
@@ -147,6 +151,7 @@ impl Actor for AccountActor {
             answers: Vec::new(),
             writes: Vec::new(),
             touched: Shown::default(),
+            told: Vec::new(),
             at: self.shared.clock.now(),
             back: Taken::default(),
             counted: Counted::default(),
@@ -213,6 +218,9 @@ impl AccountActor {
         let StepOutcome { record, reply, touched, more } = owned.account.step(input, by, now);
         if let Some(record) = &record {
             self.count(record, &mut owned.work.counted);
+            if self.cell.routers.any() {
+                owned.work.told.extend(router::events(&owned.account, record));
+            }
             let prev_seq = std::mem::replace(&mut owned.pushed, record.seq);
             if !self.shared.in_memory() {
                 owned.work.writes.push(Write {
@@ -263,6 +271,7 @@ impl AccountActor {
         let mut rows = reset.or_else(|| work.touched.rows(&owned.account));
         if self.shared.in_memory() {
             release(&self.cell, owned.pushed, work.at, rows.take());
+            self.cell.routers.tell(work.told.drain(..));
         }
         // What rests on nothing unreleased leaves at once, also when a later step of the batch has to wait.
         let head = self.cell.released.head();
@@ -285,6 +294,7 @@ impl AccountActor {
             at: work.at,
             writes: std::mem::take(&mut work.writes),
             rows,
+            told: std::mem::take(&mut work.told),
             answers: std::mem::take(&mut work.answers),
             rows_ready,
         })));
@@ -371,7 +381,9 @@ impl AccountActor {
                 | Change::CallEnded { .. }
                 | Change::WrapUpEnded { .. }
                 | Change::WrapUpMoved { .. }
-                | Change::CooldownOver { .. } => {}
+                | Change::CooldownOver { .. }
+                | Change::Enqueued { .. }
+                | Change::Dequeued { .. } => {}
             }
         }
     }

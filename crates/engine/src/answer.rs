@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ringfence_core::bucket::BucketCounts;
-use ringfence_core::input::{Explained, Fed, Grant};
+use ringfence_core::input::{Explained, Fed, Grant, Place};
 use ringfence_core::row::{AgentRow, QueueRow};
 
 /// The agent after a live write, or as it is.
@@ -22,6 +22,15 @@ pub struct OfferAnswer {
     pub seq: u64,
     /// False: the step had been done before.
     pub changed: bool,
+}
+
+/// What a caller who joins a line gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LineAnswer {
+    /// Somebody was free.
+    Offered(OfferAnswer),
+    /// A place in line; the offer comes to the router ([`crate::Router`]).
+    Placed { place: Place, seq: u64, changed: bool },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

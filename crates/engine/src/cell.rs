@@ -11,6 +11,7 @@ use ringfence_core::AccountId;
 use crate::door::Door;
 use crate::options::Permits;
 use crate::released::Released;
+use crate::router::Routers;
 
 /// An account that fails more often than this …
 const FAILURES_MAX: usize = 5;
@@ -25,6 +26,7 @@ pub(crate) struct Cell {
     /// Held while the account is being loaded.
     pub loading: tokio::sync::Mutex<()>,
     pub released: Arc<Released>,
+    pub routers: Routers,
     /// Earliest deadline the timer holds for this account, ms; `u64::MAX`: none.
     pub armed: AtomicU64,
     /// Tokens granted so far: in mode memory the next incarnation counts on from here.
@@ -44,6 +46,7 @@ impl Cell {
             door: Door::new(permits),
             loading: tokio::sync::Mutex::new(()),
             released: Arc::new(Released::new(epoch, 0)),
+            routers: Routers::default(),
             armed: AtomicU64::new(u64::MAX),
             grants: AtomicU64::new(0),
             was_loaded: AtomicBool::new(false),

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use parking_lot::{Condvar, Mutex};
-use ringfence_core::Time;
 use ringfence_core::input::Reply;
+use ringfence_core::{RouterId, Time};
 use ringfence_store::{PageId, TableOp, Write};
 use tokio::sync::oneshot;
 
@@ -15,6 +15,7 @@ use crate::cell::Cell;
 use crate::door::{Pool, Taken};
 use crate::error::Error;
 use crate::released::RowChanges;
+use crate::router::RouterEvent;
 
 /// What a caller is told: the account's seq as of the answer, and the answer.
 pub(crate) type Answer = Result<(u64, Reply), Error>;
@@ -64,6 +65,8 @@ pub(crate) struct Batch {
     /// In order. None: nothing changed, but what is said rests on records that are not released yet.
     pub writes: Vec<Write>,
     pub rows: Option<RowChanges>,
+    /// What routers are told that they did not ask for.
+    pub told: Vec<(RouterId, RouterEvent)>,
     pub answers: Vec<Answered>,
     /// Rows are there for a reader from here on.
     pub rows_ready: Option<oneshot::Sender<()>>,
@@ -73,6 +76,7 @@ impl Batch {
     pub fn release(self) {
         let mut back = Taken::default();
         release(&self.cell, self.seq, self.at, self.rows);
+        self.cell.routers.tell(self.told.into_iter());
         for answered in self.answers {
             answered.tell(&mut back);
         }

@@ -37,6 +37,7 @@ mod counters;
 mod error;
 mod options;
 mod released;
+mod router;
 mod source;
 
 mod actor;
@@ -58,7 +59,7 @@ pub use ringfence_core::{
 pub use ringfence_store::{Durability, KeyRow};
 
 pub use account::Account;
-pub use answer::{AgentAnswer, Done, Explanation, FedAnswer, OfferAnswer, Roster};
+pub use answer::{AgentAnswer, Done, Explanation, FedAnswer, LineAnswer, OfferAnswer, Roster};
 pub use clock::Clock;
 pub use codec::{BadBytes, read_record};
 pub use counters::Counters;
@@ -67,4 +68,5 @@ pub use error::{Error, OpenError};
 pub use feed::FeedReport;
 pub use options::{Options, Permits};
 pub use released::{CatchUp, ChangedRow, Cursor, Delta, Released, Snapshot, ViewHead};
+pub use router::{Router, RouterEvent};
 pub use source::SourceStatus;

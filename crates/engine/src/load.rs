@@ -132,6 +132,8 @@ pub(crate) fn failed(shared: &Arc<Shared>, actor: ractor::ActorId, why: &str) {
     let decide = || {
         cell.armed.store(u64::MAX, Ordering::Release);
         cell.snapshotting.store(false, Ordering::Release);
+        // Who is attached is known to the incarnation alone: routers are told to attach again.
+        cell.routers.clear();
         if shared.is_closed() {
             return Owner::Closed;
         }

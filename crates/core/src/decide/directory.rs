@@ -202,6 +202,7 @@ impl Account {
         for (_, offer) in offers {
             self.rescind(step, &offer, Cause::Removed);
         }
+        self.clear_line(step, id);
         for agent in members {
             self.emit(step, Change::Left { agent, queue: id.clone() });
         }

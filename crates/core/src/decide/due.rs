@@ -12,7 +12,7 @@ use crate::slab::Ix;
 
 /// Fires what is due at `step.now`. Returns whether more is due than one record may touch.
 pub(crate) fn due(account: &mut Account, step: &mut Step) -> bool {
-    while step.agents.len() < AGENTS_PER_RECORD {
+    while step.agents.len() < AGENTS_PER_RECORD && !step.is_full() {
         let Some(deadline) = account.deadlines.pop_due(step.now) else { return false };
         match deadline {
             Deadline::Offer(place) => account.lease_over(step, place),
@@ -23,6 +23,9 @@ pub(crate) fn due(account: &mut Account, step: &mut Step) -> bool {
             Deadline::Contact(ix) => account.contacts_over(step, ix),
             Deadline::Grace(ix) => account.grace_over(step, ix),
             Deadline::Resettle(from) => account.resettle(step, from),
+            Deadline::Waiting(place) => account.call_waits(step, place),
+            Deadline::Line(queue) => account.line_due(step, queue),
+            Deadline::Routers => account.routers_over(step),
         }
     }
     account.deadlines.next().is_some_and(|at| at <= step.now)

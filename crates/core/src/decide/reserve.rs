@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::account::{Account, Step};
 use crate::agent::Agent;
-use crate::call::LEGS_MAX;
+use crate::call::{Call, LEGS_MAX};
 use crate::fact::Change;
 use crate::fence::{Check, Clause, ClauseSet, OfferKind};
 use crate::id::{AgentId, CallId, OfferId, QueueId};
@@ -72,7 +72,13 @@ impl Account {
         }
     }
 
-    fn pick(&self, queue: &Queue, call: &CallId, exclude: &[AgentId], now: Time) -> Result<Ix, Refusal> {
+    pub(crate) fn pick(
+        &self,
+        queue: &Queue,
+        call: &CallId,
+        exclude: &[AgentId],
+        now: Time,
+    ) -> Result<Ix, Refusal> {
         let call = self.calls.get(call.as_str());
         let first_reserve = call.map_or(now, |call| call.first_reserve);
         let tried = |agent: &AgentId| call.is_some_and(|call| call.tried.contains(agent));
@@ -94,7 +100,7 @@ impl Account {
                 clauses.iter().for_each(|clause| failing[clause.index()] += 1);
             } else if !queue.settings.tags_held(&agent.entry.tags) {
                 failing[Clause::Tags.index()] += 1;
-            } else if exclude.contains(&agent.id) {
+            } else if exclude.contains(&agent.id) || !self.suits(agent, call) {
                 failing[Clause::Excluded.index()] += 1;
             } else if tried(&agent.id) {
                 just_tried = just_tried.or(Some(key.agent));
@@ -154,7 +160,7 @@ impl Account {
         Ok(())
     }
 
-    fn grant_to(
+    pub(crate) fn grant_to(
         &mut self,
         step: &mut Step,
         ix: Ix,
@@ -168,6 +174,7 @@ impl Account {
         let settings = queue_id.as_ref().and_then(|id| self.queue(id)).map(|queue| &queue.settings);
         let lease_sec = settings.map_or(LEASE_SEC_DEFAULT, |settings| settings.agent_ring_timeout_sec);
         let lease_ms = ask.lease_ms.unwrap_or(u64::from(lease_sec) * 1000);
+        let attached = ask.router.as_ref().is_some_and(|router| self.routers.contains(router));
         let fence = Fence { term: self.term, n: self.grants + 1 };
         let offer = Offer {
             offer_id: ask.offer.unwrap_or_else(|| self.mint(fence)),
@@ -187,6 +194,7 @@ impl Account {
             lease_ms,
             leg_call_id: None,
             ended: None,
+            attached,
         };
         let grant = grant_of(&entry);
         self.emit(step, Change::Granted { entry: Box::new(entry) });
@@ -241,23 +249,27 @@ impl Account {
             until: (opens > now).then_some(opens),
         };
         let tried = call.is_some_and(|call| call.tried.contains(&agent.id));
-        let another = || {
-            queue.ready.iter().any(|key| {
-                key.agent != ix
-                    && queue.tier_opens(key.tier, first_reserve) <= now
-                    && self.agents.get(key.agent).is_some_and(|other| {
-                        !call.is_some_and(|call| call.tried.contains(&other.id))
-                            && queue.settings.tags_held(&other.entry.tags)
-                            && self.subject(other, now).failing(OfferKind::Queue).0 == ClauseSet::EMPTY
-                    })
-            })
-        };
         [
             plain(Clause::Membership, member.is_some()),
             plain(Clause::Tags, queue.settings.tags_held(&agent.entry.tags)),
             tier,
-            plain(Clause::Excluded, !(tried && another())),
+            plain(Clause::Excluded, !(tried && self.another_fits(queue, ix, call, now))),
         ]
+    }
+
+    /// Somebody else of the queue, not tried for this call yet, passes everything.
+    pub(crate) fn another_fits(&self, queue: &Queue, ix: Ix, call: Option<&Call>, now: Time) -> bool {
+        let first_reserve = call.map_or(now, |call| call.first_reserve);
+        queue.ready.iter().any(|key| {
+            key.agent != ix
+                && queue.tier_opens(key.tier, first_reserve) <= now
+                && self.agents.get(key.agent).is_some_and(|other| {
+                    !call.is_some_and(|call| call.tried.contains(&other.id))
+                        && queue.settings.tags_held(&other.entry.tags)
+                        && self.suits(other, call)
+                        && self.subject(other, now).failing(OfferKind::Queue).0 == ClauseSet::EMPTY
+                })
+        })
     }
 
     pub(crate) fn explain(

@@ -13,11 +13,11 @@ use proptest::test_runner::{Config as ProptestConfig, RngSeed};
 use ringfence_core::agent::{Address, AddressKind, AgentEntry, By, Role};
 use ringfence_core::call::Direction;
 use ringfence_core::feed::{CallEvent, CallPhase, FeedItem, FeedWhat, Party, Qualify, SeenContact, Stamp};
-use ringfence_core::input::{AgentEvent, Ask, EventInput, PauseReason, QueueChoice, Verb};
+use ringfence_core::input::{AgentEvent, Ask, Enqueue, EventInput, PauseReason, QueueChoice, Verb};
 use ringfence_core::queue::QueueSettings;
 use ringfence_core::{
-    Account, AccountId, AgentId, CallId, Input, OfferId, QueueId, ReasonId, Record, SourceId, StepOutcome,
-    TagId, Time,
+    Account, AccountId, AgentId, CallId, Input, OfferId, QueueId, ReasonId, Record, RouterId, SourceId,
+    StepOutcome, TagId, Time,
 };
 
 /// Where every test begins: midnight of a day, so that "today" begins with it.
@@ -46,6 +46,10 @@ pub fn offer_id(text: &str) -> OfferId {
 
 pub fn reason_id(text: &str) -> ReasonId {
     ReasonId::parse(text).unwrap()
+}
+
+pub fn router_id(text: &str) -> RouterId {
+    RouterId::parse(text).unwrap()
 }
 
 pub fn tag_id(text: &str) -> TagId {
@@ -135,6 +139,38 @@ pub fn reserve_for(agent: &str, queue: &str, call: &str, offer: &str) -> Input {
 
 pub fn reserve_from(queue: &str, call: &str, offer: &str) -> Input {
     Input::ReserveQueue { queue: queue_id(queue), ask: ask(call, offer), exclude: Vec::new() }
+}
+
+pub fn enqueue(queue: &str, call: &str) -> Input {
+    enqueue_as(queue, call, 0, "r1")
+}
+
+pub fn enqueue_as(queue: &str, call: &str, priority: u16, router: &str) -> Input {
+    let router = (!router.is_empty()).then(|| router_id(router));
+    Input::Enqueue(Enqueue {
+        queue: queue_id(queue),
+        call: call_id(call),
+        priority,
+        caller: None,
+        required_tags: None,
+        router,
+    })
+}
+
+pub fn dequeue(call: &str) -> Input {
+    Input::Dequeue { call: call_id(call) }
+}
+
+pub fn requeue(call: &str) -> Input {
+    Input::Requeue { call: call_id(call), router: None }
+}
+
+pub fn router_up(router: &str) -> Input {
+    Input::RouterUp { router: router_id(router) }
+}
+
+pub fn router_down(router: &str) -> Input {
+    Input::RouterDown { router: router_id(router) }
 }
 
 pub fn end_call(call: &str) -> Input {

@@ -72,6 +72,8 @@ pub fn fact(fact: &Fact) -> String {
         Change::WrapUpEnded { agent, call_id } => format!("{agent} wrapped up {call_id}"),
         Change::WrapUpMoved { agent, until, .. } => format!("{agent} wrap-up {}", rel(*until)),
         Change::CooldownOver { agent } => format!("{agent} cooldown over"),
+        Change::Enqueued { call_id, waiting } => format!("{call_id} waits in {}", waiting.queue_id),
+        Change::Dequeued { call_id, outcome } => format!("{call_id} {}", outcome.as_str()),
     }
 }
 
@@ -96,6 +98,10 @@ pub fn reply(reply: &Result<Reply, Refusal>) -> String {
         Ok(Reply::Granted { grant: of, changed: news }) => changed(grant(of), *news),
         Ok(Reply::Explained(Explained { offerable: true, .. })) => "offerable".to_owned(),
         Ok(Reply::Explained(Explained { checks, .. })) => format!("not offerable: {}", failing(checks)),
+        Ok(Reply::Placed { place, changed: news }) => {
+            let estimate = place.estimate_ms.map_or(String::new(), |ms| format!(" in {ms}"));
+            changed(format!("{} place {} of {}{estimate}", place.call_id, place.place, place.waiting), *news)
+        }
         Ok(Reply::Fed(fed)) => format!("fed {}/{}/{}", fed.applied, fed.stale, fed.unknown),
         Err(refusal) => refused(refusal),
     }
@@ -113,7 +119,11 @@ fn refused(refusal: &Refusal) -> String {
         Refusal::CallAlreadyOffered { offer, agent, .. } => format!("{code} {offer} {agent}"),
         Refusal::OfferEnded { outcome: how, .. } => format!("{code} {}", outcome(how)),
         Refusal::MembershipDenied { mode, .. } => format!("{code} {mode}"),
-        Refusal::UnknownAgent { .. }
+        Refusal::AlreadyQueued { queue, .. } => format!("{code} {queue}"),
+        Refusal::NotQueued { .. }
+        | Refusal::QueueFull { .. }
+        | Refusal::NoAgents { .. }
+        | Refusal::UnknownAgent { .. }
         | Refusal::UnknownQueue { .. }
         | Refusal::UnknownReason { .. }
         | Refusal::UnknownOffer { .. }

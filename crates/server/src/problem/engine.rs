@@ -72,6 +72,11 @@ const fn hint(refusal: &Refusal) -> Option<&'static str> {
             Some("send the fence the grant came with; GET /v1/offers/{id} shows it")
         }
         Refusal::SeqMismatch { .. } => Some("read the agent again and decide anew"),
+        Refusal::QueueFull { .. } | Refusal::NoAgents { .. } => {
+            Some("send the caller elsewhere: another queue, a message, a callback")
+        }
+        Refusal::NotQueued { .. } => Some("POST /v1/queues/{id}/calls puts it in line"),
+        Refusal::AlreadyQueued { .. } => Some("DELETE /v1/queues/{id}/calls/{call_id} takes it out"),
         Refusal::UnknownOffer { .. }
         | Refusal::CallEnded { .. }
         | Refusal::CallFull { .. }
@@ -133,6 +138,12 @@ fn members(refusal: Refusal) -> (Option<&'static str>, Value) {
             (Some("expected_seq"), json!({ "expected_seq": expected, "found_seq": found }))
         }
         Refusal::Invalid { field, problem: _ } => (Some(field), json!({})),
+        Refusal::QueueFull { queue, waiting, limit } => {
+            (None, json!({ "queue_id": queue, "waiting": waiting, "limit": limit }))
+        }
+        Refusal::NoAgents { queue, members } => (None, json!({ "queue_id": queue, "members": members })),
+        Refusal::NotQueued { call } => (None, json!({ "call_id": call })),
+        Refusal::AlreadyQueued { call, queue } => (None, json!({ "call_id": call, "queue_id": queue })),
         Refusal::Limit { what: _, limit } => (None, json!({ "limit": limit })),
     }
 }
