@@ -268,6 +268,11 @@ impl Account {
         self.offers.get(id.as_str())
     }
 
+    /// Routers that are attached.
+    pub fn routers(&self) -> impl Iterator<Item = &RouterId> {
+        self.routers.iter()
+    }
+
     /// The place in line the call has or had.
     pub fn waited(&self, call: &CallId) -> Option<&Waiting> {
         let call = self.calls.get(call.as_str())?;
