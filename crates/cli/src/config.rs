@@ -173,13 +173,18 @@ impl Kamailio {
     /// Reads `account=URL`, or `account=URL#key_id`.
     fn parse(text: &str) -> Result<Self, Failure> {
         let wrong = |why: &str| {
-            Failure::Usage(format!("kamailio {text:?}: {why}; it looks like acme=http://127.0.0.1:5060"))
+            Failure::Usage(format!(
+                "kamailio {text:?}: {why}; it looks like acme=http://127.0.0.1:5060#key_1f2e"
+            ))
         };
         let (account, url) = text.split_once('=').ok_or_else(|| wrong("there is no `=`"))?;
         let account = AccountId::parse(account).map_err(|error| wrong(&error.to_string()))?;
         let (url, key_id) = url.split_once('#').unwrap_or((url, DEVELOPMENT_KEY_ID));
         if !url.starts_with("http://") {
             return Err(wrong("its JSON-RPC is reached over http"));
+        }
+        if key_id.trim().is_empty() {
+            return Err(wrong("after the `#` stands the id of the key it posts its events with"));
         }
         Ok(Self { account, url: url.to_owned(), key_id: key_id.to_owned() })
     }
@@ -302,6 +307,7 @@ mod tests {
         let parsed = kamailio("acme=http://127.0.0.1:5060#key_7").unwrap();
         assert_eq!((parsed.url.as_str(), parsed.key_id.as_str()), ("http://127.0.0.1:5060", "key_7"));
         assert_eq!(kamailio("acme=http://h/RPC").unwrap().key_id, "key_dev");
+        assert!(kamailio("acme=http://h#").is_err());
         assert!(kamailio("http://h/RPC").is_err());
         assert!(kamailio("acme=ftp://h").is_err());
     }

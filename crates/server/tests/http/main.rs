@@ -11,6 +11,7 @@ mod feeds;
 mod keys;
 mod presence;
 mod problems;
+mod puller;
 mod random;
 mod rates;
 mod roles;
