@@ -7,6 +7,7 @@ mod directory;
 mod due;
 mod offers;
 mod presence;
+mod read;
 mod reserve;
 
 use crate::account::{Account, Moment, Step};
@@ -45,6 +46,10 @@ pub(crate) fn input(account: &mut Account, step: &mut Step, input: Input, by: &B
         Input::Explain { agent, queue } => account.explain(&agent, queue.as_ref(), step.now),
         Input::ReadAgent { agent } => account.reply_row(&agent, false),
         Input::ReadOffer { offer } => account.read_offer(&offer),
+        Input::ReadEntries { agents } => account.read_entries(&agents),
+        Input::ReadQueues { queues } => account.read_queues(&queues),
+        Input::ReadConfig => Ok(account.read_config()),
+        Input::Expecting { seq, input } => account.decide_expecting(step, seq, *input, by),
     }
 }
 

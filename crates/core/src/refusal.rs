@@ -57,7 +57,7 @@ pub enum Refusal {
     DuplicateQueue { queue: QueueId },
     #[error("the address {address:?} belongs to agent {agent:?}; an address is unique within an account")]
     AddressTaken { address: String, agent: AgentId },
-    #[error("the agent changed since seq {expected}; its row is at {found}")]
+    #[error("the row changed since seq {expected}; it is at {found}")]
     SeqMismatch { expected: u64, found: u64 },
     #[error("{field}: {problem}")]
     Invalid { field: &'static str, problem: String },

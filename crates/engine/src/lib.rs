@@ -57,7 +57,9 @@ pub use ringfence_core::{
 pub use ringfence_store::{Durability, KeyRow};
 
 pub use account::Account;
-pub use answer::{AgentAnswer, Done, Explanation, FedAnswer, OfferAnswer, Roster};
+pub use answer::{
+    AgentAnswer, ConfigAnswer, Done, EndAnswer, Entries, Explanation, FedAnswer, OfferAnswer, Queues, Roster,
+};
 pub use clock::Clock;
 pub use codec::{BadBytes, read_record};
 pub use counters::Counters;

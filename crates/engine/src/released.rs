@@ -219,6 +219,12 @@ impl Released {
         }
     }
 
+    /// The agent's row, or that there is none; nothing where rows are not kept.
+    pub(crate) fn row(&self, agent: &AgentId) -> Option<Option<Arc<AgentRow>>> {
+        let rows = self.rows.lock();
+        self.is_active().then(|| rows.agents.get(agent).map(|held| Arc::clone(&held.row)))
+    }
+
     pub(crate) fn is_active(&self) -> bool {
         self.active.load(Ordering::Acquire)
     }

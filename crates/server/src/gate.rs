@@ -26,6 +26,8 @@ pub(crate) struct Gate {
     pub path: &'static str,
     /// Any of these; none: any credential will do.
     pub scopes: &'static [Scope],
+    /// Parameters of the query; any other is refused.
+    pub query: &'static [&'static str],
     pub rate: RateClass,
     pub body: BodyMax,
     pub dialect: Dialect,
@@ -118,6 +120,7 @@ where
     if !now.allowed {
         return Err(rate_limited(now));
     }
+    query.only(gate.query)?;
     let limits = &app.config.limits;
     let max = match gate.body {
         BodyMax::Usual => limits.body_bytes,
@@ -187,11 +190,7 @@ fn permit(gate: &Gate, principal: &Principal) -> Result<(), Problem> {
     if gate.scopes.is_empty() || gate.scopes.iter().any(|scope| principal.allows(*scope)) {
         return Ok(());
     }
-    let names: Vec<&str> = gate.scopes.iter().map(|scope| scope.as_str()).collect();
-    let detail = format!("this needs the scope {}", names.join(" or "));
-    Err(Problem::new(StatusCode::FORBIDDEN, "missing_scope", detail)
-        .member("scope", names.first().copied().unwrap_or_default())
-        .member("held", principal.scopes.names()))
+    Err(Problem::missing_scope(gate.scopes, principal.scopes))
 }
 
 /// Whose bucket the request draws on: the account's, or that of a key that has named none yet.

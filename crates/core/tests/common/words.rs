@@ -96,6 +96,10 @@ pub fn reply(reply: &Result<Reply, Refusal>) -> String {
         Ok(Reply::Granted { grant: of, changed: news }) => changed(grant(of), *news),
         Ok(Reply::Explained(Explained { offerable: true, .. })) => "offerable".to_owned(),
         Ok(Reply::Explained(Explained { checks, .. })) => format!("not offerable: {}", failing(checks)),
+        Ok(Reply::Ended { changed: news, .. }) => changed("ok".to_owned(), *news),
+        Ok(Reply::Entries(read)) => format!("{} entries", read.len()),
+        Ok(Reply::Queues(read)) => format!("{} queues", read.len()),
+        Ok(Reply::Config(config)) => format!("{} reasons", config.reasons.len()),
         Ok(Reply::Fed(fed)) => format!("fed {}/{}/{}", fed.applied, fed.stale, fed.unknown),
         Err(refusal) => refused(refusal),
     }

@@ -6,6 +6,8 @@
 mod client;
 mod server;
 
+mod conflicts;
+mod disk;
 mod documents;
 mod feeds;
 mod keys;
@@ -14,7 +16,9 @@ mod problems;
 mod puller;
 mod random;
 mod rates;
+mod reads;
 mod roles;
 mod routing;
 mod seed;
 mod shutdown;
+mod writes;
