@@ -2,6 +2,7 @@
 
 mod agents;
 mod calls;
+mod condition;
 mod event;
 mod feeds;
 mod keys;
@@ -24,6 +25,7 @@ use axum::extract::Request;
 use axum::http::{Response, StatusCode};
 use axum::routing::{MethodFilter, any, on};
 
+pub(crate) use condition::Turns;
 pub(crate) use event::{QueueBody, agent_event, choices};
 pub(crate) use feeds::CallBody;
 pub(crate) use presence::Filter;

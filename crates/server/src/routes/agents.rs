@@ -5,11 +5,12 @@ use std::sync::Arc;
 use ringfence::core::agent::{Address, AddressKind, AgentEntry, AgentKind, RingMethod, Role};
 use ringfence::core::input::ReadEntry;
 use ringfence::core::row::{AgentRow, Live, QueueMembership, Today};
-use ringfence::{AgentId, Refusal, TagId};
+use ringfence::{Account, AgentId, Refusal, TagId};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::calls::done;
+use super::condition::{tag, tagged, turn};
 use super::page::Page;
 use super::presence::Filter;
 use super::written::refused;
@@ -121,15 +122,25 @@ pub(super) async fn put(call: Call) -> Answer {
     if body.id.as_ref().is_some_and(|id| *id != agent) {
         return Err(Problem::invalid("id", "the path names another agent"));
     }
-    let answer = call.account()?.put_agent(call.by(Role::Api), agent, body.entry()?).await?;
-    ok(&json!({ "agent": call.shown(&answer.row), "seq": answer.seq, "changed": answer.changed }))
+    let (account, entry) = (call.account()?, body.entry()?);
+    let _turn = turn(&call, &account, async || written(&account, &agent).await).await?;
+    let answer = account.put_agent(call.by(Role::Api), agent, entry.clone()).await?;
+    let document = json!({ "agent": call.shown(&answer.row), "seq": answer.seq, "changed": answer.changed });
+    tagged(ok(&document), &entry)
+}
+
+/// The tag of what was written of the agent.
+async fn written(account: &Account, agent: &AgentId) -> Result<Option<String>, Problem> {
+    let read = account.read_entries(vec![agent.clone()]).await?;
+    read.entries.first().map(|read| tag(&*read.entry)).transpose()
 }
 
 pub(super) async fn get(call: Call) -> Answer {
     let agent: AgentId = call.id("agent_id")?;
     let read = call.account_to_read().await?.read_entries(vec![agent.clone()]).await?;
     let read = read.entries.into_iter().next().ok_or(Refusal::UnknownAgent { agent })?;
-    ok(&Document::new(&call, read, true))
+    let entry = Arc::clone(&read.entry);
+    tagged(ok(&Document::new(&call, read, true)), &*entry)
 }
 
 /// The roster says who there is and who fits the filter; the account says what was written of those on the page.
@@ -201,6 +212,7 @@ impl Document {
 pub(super) async fn remove(call: Call) -> Answer {
     let agent: AgentId = call.id("agent_id")?;
     let account = call.account()?;
+    let _turn = turn(&call, &account, async || written(&account, &agent).await).await?;
     match account.remove_agent(call.by(Role::Api), agent).await {
         Ok(removed) => done(removed),
         Err(error) => Err(refused(&call, &account, error).await),

@@ -4,11 +4,12 @@ use ringfence::core::agent::Role;
 use ringfence::core::input::ReadQueue;
 use ringfence::core::queue::QueueSettings;
 use ringfence::core::row::ServiceLevel;
-use ringfence::{QueueId, Refusal, Time};
+use ringfence::{Account, QueueId, Refusal, Time};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::calls::done;
+use super::condition::{tag, tagged, turn};
 use super::page::Page;
 use crate::call::{Answer, Call, ok};
 use crate::problem::Problem;
@@ -20,7 +21,16 @@ pub(super) async fn put(call: Call) -> Answer {
     let queue: QueueId = call.id("queue_id")?;
     let settings = settings(&call, &queue)?;
     named_shortly(settings.name.as_deref().unwrap_or_default())?;
-    done(call.account()?.put_queue(call.by(Role::Api), queue, settings).await?)
+    let account = call.account()?;
+    let _turn = turn(&call, &account, async || written(&account, &queue).await).await?;
+    let put = account.put_queue(call.by(Role::Api), queue, settings.clone()).await?;
+    tagged(done(put), &settings)
+}
+
+/// The tag of what was written of the queue.
+async fn written(account: &Account, queue: &QueueId) -> Result<Option<String>, Problem> {
+    let read = account.read_queues(vec![queue.clone()]).await?;
+    read.queues.first().map(|read| tag(&read.settings)).transpose()
 }
 
 /// The settings a body says. It may name the queue too, as what is read does.
@@ -69,8 +79,9 @@ impl From<ReadQueue> for Document {
 pub(super) async fn get(call: Call) -> Answer {
     let queue: QueueId = call.id("queue_id")?;
     let read = call.account_to_read().await?.read_queues(vec![queue.clone()]).await?;
-    let read = read.queues.into_iter().next().ok_or(Refusal::UnknownQueue { queue })?;
-    ok(&Document::from(read))
+    let document = read.queues.into_iter().next().map(Document::from);
+    let document = document.ok_or(Refusal::UnknownQueue { queue })?;
+    tagged(ok(&document), &document.settings)
 }
 
 pub(super) async fn list(call: Call) -> Answer {
@@ -84,7 +95,9 @@ pub(super) async fn list(call: Call) -> Answer {
 
 pub(super) async fn remove(call: Call) -> Answer {
     let queue: QueueId = call.id("queue_id")?;
-    done(call.account()?.remove_queue(call.by(Role::Api), queue).await?)
+    let account = call.account()?;
+    let _turn = turn(&call, &account, async || written(&account, &queue).await).await?;
+    done(account.remove_queue(call.by(Role::Api), queue).await?)
 }
 
 /// Names are shown wherever there is a row.

@@ -4,10 +4,11 @@ use axum::http::StatusCode;
 use ringfence::core::agent::Role;
 use ringfence::core::fence::PausedInbound;
 use ringfence::core::input::{AccountSettings, PauseReason};
-use ringfence::{AccountId, Error, ReasonId, Refusal};
+use ringfence::{Account, AccountId, Error, ReasonId, Refusal};
 use serde::Deserialize;
 
 use super::calls::done;
+use super::condition::{tag, tagged, turn};
 use super::page::Page;
 use super::queues::named_shortly;
 use crate::call::{Answer, Call, ok, resolve};
@@ -62,7 +63,15 @@ pub(super) async fn put(call: Call) -> Answer {
         productive: body.productive,
         supervisor_only: body.supervisor_only,
     };
-    done(account.put_reason(call.by(Role::Api), reason).await?)
+    let _turn = turn(&call, &account, async || written(&account, &reason.id).await).await?;
+    let put = account.put_reason(call.by(Role::Api), reason.clone()).await?;
+    tagged(done(put), &reason)
+}
+
+/// The tag of what was written of the reason.
+async fn written(account: &Account, id: &ReasonId) -> Result<Option<String>, Problem> {
+    let read = account.read_config().await?;
+    read.config.reasons.iter().find(|reason| reason.id == *id).map(tag).transpose()
 }
 
 pub(super) async fn get(call: Call) -> Answer {
@@ -70,7 +79,7 @@ pub(super) async fn get(call: Call) -> Answer {
     let read = call.account_to_read().await?.read_config().await?;
     let reason = read.config.reasons.into_iter().find(|reason| reason.id == id);
     let reason = reason.ok_or(Error::Refused(Refusal::UnknownReason { reason: id })).map_err(not_there)?;
-    ok(&reason)
+    tagged(ok(&reason), &reason)
 }
 
 pub(super) async fn list(call: Call) -> Answer {
@@ -81,7 +90,9 @@ pub(super) async fn list(call: Call) -> Answer {
 
 pub(super) async fn remove(call: Call) -> Answer {
     let reason: ReasonId = call.id("reason_id")?;
-    done(call.account()?.remove_reason(call.by(Role::Api), reason).await.map_err(not_there)?)
+    let account = call.account()?;
+    let _turn = turn(&call, &account, async || written(&account, &reason).await).await?;
+    done(account.remove_reason(call.by(Role::Api), reason).await.map_err(not_there)?)
 }
 
 /// In a pause an unknown reason is a field at fault, in a path it is a resource that is not there.
@@ -105,7 +116,8 @@ struct SettingsBody {
 }
 
 pub(super) async fn settings(call: Call) -> Answer {
-    ok(&call.account_to_read().await?.read_config().await?.config.settings)
+    let settings = call.account_to_read().await?.read_config().await?.config.settings;
+    tagged(ok(&settings), &settings)
 }
 
 pub(super) async fn put_settings(call: Call) -> Answer {
@@ -114,5 +126,9 @@ pub(super) async fn put_settings(call: Call) -> Answer {
         paused_inbound: body.paused_inbound,
         unreachable_grace_ms: body.unreachable_grace_ms,
     };
-    done(call.account()?.set_settings(call.by(Role::Api), settings).await?)
+    let account = call.account()?;
+    let written = async || tag(&account.read_config().await?.config.settings).map(Some);
+    let _turn = turn(&call, &account, written).await?;
+    let set = account.set_settings(call.by(Role::Api), settings.clone()).await?;
+    tagged(done(set), &settings)
 }

@@ -6,6 +6,7 @@
 mod client;
 mod server;
 
+mod conditions;
 mod conflicts;
 mod disk;
 mod documents;
@@ -17,6 +18,7 @@ mod puller;
 mod random;
 mod rates;
 mod reads;
+mod repeats;
 mod roles;
 mod routing;
 mod seed;
