@@ -14,6 +14,7 @@ use tracing::Instrument;
 
 use crate::auth::{Principal, Scope, bearer};
 use crate::call::{Answer, Call, header_account, resolve};
+use crate::json::Nothing;
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::rate::{RateClass, Verdict};
@@ -137,6 +138,9 @@ where
         headers: parts.headers,
         body: body.bytes.clone(),
     };
+    if gate.method == "DELETE" {
+        let Nothing {} = call.json_or_empty()?;
+    }
     // A GET is a repetition of nothing.
     let key = if gate.method == "GET" { None } else { repeat::key(&call.headers)? };
     match key {

@@ -1,16 +1,11 @@
 //! `POST /v1/tickets`.
 
 use axum::http::StatusCode;
-use serde::Deserialize;
 use serde_json::json;
 
 use crate::call::{Answer, Call, json};
+use crate::json::Nothing;
 use crate::problem::Problem;
-
-/// A body without fields.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Nothing {}
 
 pub(super) async fn mint(call: Call) -> Answer {
     let Nothing {} = call.json_or_empty()?;

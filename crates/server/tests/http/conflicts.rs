@@ -124,6 +124,8 @@ async fn a_parameter_or_field_nobody_reads_is_refused_on_writes_too() {
         let read = Request::new("GET", "/v1/agents?curser=a").key(DEV_KEY);
         assert_eq!(server.refused(400, "unknown_parameter", read).await["hint"], "did you mean \"cursor\"?");
         server.refused(400, "unknown_field", post("/v1/tickets", &json!({ "account": "acme" }))).await;
+        let delete = Request::new("DELETE", "/v1/agents/1001").key(DEV_KEY);
+        server.refused(400, "unknown_field", delete.json(&json!({ "when": "after_call" }))).await;
         let typo = json!({ "fence": "1.1", "expectd_seq": 7 });
         let typo = server.refused(400, "unknown_field", post("/v1/offers/o1/answer", &typo)).await;
         assert_eq!(

@@ -32,7 +32,7 @@ async fn a_write_that_comes_again_is_answered_as_before_and_done_once() {
         }
         let keys = server.must(200, "GET", "/v1/keys", Value::Null).await;
         assert_eq!(keys["data"].as_array().map(Vec::len), Some(1));
-        let delete = keyed("DELETE", "/v1/queues/q9", &Value::Null, "d1");
+        let delete = keyed("DELETE", "/v1/queues/q9", &json!({}), "d1");
         server.must(200, "PUT", "/v1/queues/q9", json!({})).await;
         for _ in 0..2 {
             assert_eq!(server.send(delete.clone()).await.status, 200, "the second finds it gone already");
