@@ -101,7 +101,10 @@ async fn print_stream(rows: Arc<Released>) {
                 cursor = Some(Cursor { epoch: rows.epoch(), seq: delta.to });
             }
             CatchUp::Passed { to } => cursor = Some(Cursor { epoch: rows.epoch(), seq: to }),
-            CatchUp::Live => rows.changed(cursor.map_or(0, |cursor| cursor.seq)).await,
+            CatchUp::Live => match cursor {
+                Some(cursor) => rows.changed(cursor).await,
+                None => return,
+            },
         }
     }
 }

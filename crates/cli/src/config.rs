@@ -2,21 +2,29 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use ringfence::Durability;
 use ringfence_core::AccountId;
-use ringfence_server::{KamailioSource, ServerConfig, nearest};
+use ringfence_server::{KamailioSource, Limits, ServerConfig, nearest};
 use serde::Deserialize;
+use toml::de::DeTable;
 
 use crate::args::{DurabilityArg, LISTEN_DEFAULT, ServeArgs};
 use crate::failure::Failure;
 
-/// Keys of the file, the flags of `serve` with `_` for `-`.
-const KEYS: [&str; 8] =
-    ["listen", "data", "durability", "dev", "dev_key", "kamailio", "origin", "heartbeat_ms"];
+/// Keys of the file, the flags of `serve` with `_` for `-`, and the table of limits, which have no flags.
+const KEYS: [&str; 9] =
+    ["listen", "data", "durability", "dev", "dev_key", "kamailio", "origin", "heartbeat_ms", LIMITS];
 
-const HEARTBEAT_MS: std::ops::RangeInclusive<u64> = 1_000..=60_000;
+const LIMITS: &str = "limits";
+const LIMIT_KEYS: [&str; 2] = ["stall_ms", "read_wait_ms"];
+
+const HEARTBEAT_MS: RangeInclusive<u64> = 1_000..=60_000;
+/// Below a second a client on a poor line would be cut off; beyond an hour nobody ever is.
+const STALL_MS: RangeInclusive<u64> = 1_000..=3_600_000;
+const READ_WAIT_MS: RangeInclusive<u64> = 0..=60_000;
 const HEARTBEAT_MS_DEFAULT: u64 = 5_000;
 
 /// The id under which a server knows its development key.
@@ -33,6 +41,7 @@ pub struct Config {
     pub kamailio: Vec<Kamailio>,
     pub origin: Vec<String>,
     pub heartbeat_ms: u64,
+    pub limits: Limits,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +63,36 @@ struct File {
     kamailio: Option<Vec<String>>,
     origin: Option<Vec<String>>,
     heartbeat_ms: Option<u64>,
+    limits: Option<FileLimits>,
+}
+
+#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileLimits {
+    stall_ms: Option<u64>,
+    read_wait_ms: Option<u64>,
+}
+
+impl FileLimits {
+    fn limits(&self) -> Result<Limits, Failure> {
+        let limits = Limits::default();
+        Ok(Limits {
+            stall_ms: within("limits.stall_ms", self.stall_ms.unwrap_or(limits.stall_ms), STALL_MS)?,
+            read_wait_ms: within(
+                "limits.read_wait_ms",
+                self.read_wait_ms.unwrap_or(limits.read_wait_ms),
+                READ_WAIT_MS,
+            )?,
+            ..limits
+        })
+    }
+}
+
+fn within(name: &str, value: u64, range: RangeInclusive<u64>) -> Result<u64, Failure> {
+    if range.contains(&value) {
+        return Ok(value);
+    }
+    Err(Failure::Usage(format!("{name} is {value}; it is {} to {}", range.start(), range.end())))
 }
 
 impl Config {
@@ -83,9 +122,7 @@ impl Config {
             ));
         }
         let heartbeat_ms = args.heartbeat_ms.or(file.heartbeat_ms).unwrap_or(HEARTBEAT_MS_DEFAULT);
-        if !HEARTBEAT_MS.contains(&heartbeat_ms) {
-            return Err(Failure::Usage(format!("heartbeat_ms is {heartbeat_ms}; it is 1000 to 60000")));
-        }
+        let heartbeat_ms = within("heartbeat_ms", heartbeat_ms, HEARTBEAT_MS)?;
         let kamailio = list(args.kamailio, file.kamailio);
         Ok(Self {
             listen: args.listen.or(file.listen).unwrap_or(LISTEN_DEFAULT),
@@ -96,6 +133,7 @@ impl Config {
             kamailio: kamailio.iter().map(|text| Kamailio::parse(text)).collect::<Result<_, _>>()?,
             origin: list(args.origin, file.origin),
             heartbeat_ms,
+            limits: file.limits.unwrap_or_default().limits()?,
         })
     }
 
@@ -124,6 +162,7 @@ impl Config {
             dev_key: self.dev_key.clone(),
             origins: self.origin.clone(),
             heartbeat_ms: self.heartbeat_ms,
+            limits: self.limits.clone(),
             kamailio: kamailio.collect(),
             ..ServerConfig::new(self.listen)
         }
@@ -134,13 +173,18 @@ impl Kamailio {
     /// Reads `account=URL`, or `account=URL#key_id`.
     fn parse(text: &str) -> Result<Self, Failure> {
         let wrong = |why: &str| {
-            Failure::Usage(format!("kamailio {text:?}: {why}; it looks like acme=http://127.0.0.1:5060"))
+            Failure::Usage(format!(
+                "kamailio {text:?}: {why}; it looks like acme=http://127.0.0.1:5060#key_1f2e"
+            ))
         };
         let (account, url) = text.split_once('=').ok_or_else(|| wrong("there is no `=`"))?;
         let account = AccountId::parse(account).map_err(|error| wrong(&error.to_string()))?;
         let (url, key_id) = url.split_once('#').unwrap_or((url, DEVELOPMENT_KEY_ID));
         if !url.starts_with("http://") {
             return Err(wrong("its JSON-RPC is reached over http"));
+        }
+        if key_id.trim().is_empty() {
+            return Err(wrong("after the `#` stands the id of the key it posts its events with"));
         }
         Ok(Self { account, url: url.to_owned(), key_id: key_id.to_owned() })
     }
@@ -153,19 +197,24 @@ impl File {
             Failure::Usage(format!("{}:{line}: {what}", path.display()))
         };
         let wrong = |error: &toml::de::Error| at(error.span().map(|span| span.start), error.message());
-        let table = toml::de::DeTable::parse(text).map_err(|error| wrong(&error))?;
-        for key in table.get_ref().keys() {
-            if !KEYS.contains(&key.get_ref().as_ref()) {
-                let hint = match nearest(key.get_ref(), KEYS) {
-                    Some(known) => format!("did you mean `{known}`?"),
-                    None => format!("the keys are {}", KEYS.join(", ")),
-                };
-                let what = format!("there is no setting `{}`; {hint}", key.get_ref());
-                return Err(at(Some(key.span().start), &what));
-            }
+        let table = DeTable::parse(text).map_err(|error| wrong(&error))?;
+        let limits = table.get_ref().get(LIMITS).and_then(|limits| limits.get_ref().as_table());
+        let in_limits = || limits.and_then(|limits| unknown(limits, &LIMIT_KEYS));
+        if let Some((offset, what)) = unknown(table.get_ref(), &KEYS).or_else(in_limits) {
+            return Err(at(Some(offset), &what));
         }
         toml::from_str(text).map_err(|error| wrong(&error))
     }
+}
+
+/// The first key of the table that is none, where it stands, and what to do about it.
+fn unknown(table: &DeTable<'_>, known: &[&'static str]) -> Option<(usize, String)> {
+    let key = table.keys().find(|key| !known.contains(&key.get_ref().as_ref()))?;
+    let hint = match nearest(key.get_ref(), known.iter().copied()) {
+        Some(known) => format!("did you mean `{known}`?"),
+        None => format!("the keys are {}", known.join(", ")),
+    };
+    Some((key.span().start, format!("there is no setting `{}`; {hint}", key.get_ref())))
 }
 
 #[cfg(test)]
@@ -213,6 +262,38 @@ mod tests {
     }
 
     #[test]
+    fn what_is_pulled_counts_as_what_is_posted_with_the_key() {
+        let args = ServeArgs {
+            durability: Some(DurabilityArg::Memory),
+            kamailio: vec!["acme=http://127.0.0.1:5060#key_7".to_owned(), "other=http://h".to_owned()],
+            ..ServeArgs::default()
+        };
+        let server = Config::merged(args, File::default()).unwrap().server();
+        let sources: Vec<_> =
+            server.kamailio.iter().map(|it| (it.account.as_str(), &*it.endpoint, &*it.url)).collect();
+        assert_eq!(sources, [("acme", "key_7", "http://127.0.0.1:5060"), ("other", "key_dev", "http://h")]);
+    }
+
+    #[test]
+    fn limits_have_a_table_of_their_own() {
+        let merged = |text: &str| {
+            let file = File::parse(Path::new("r.toml"), text).unwrap();
+            Config::merged(ServeArgs { data: Some(PathBuf::from("d")), ..ServeArgs::default() }, file)
+        };
+        let limits = merged("[limits]\nstall_ms = 30000\n").unwrap().server().limits;
+        assert_eq!((limits.stall_ms, limits.read_wait_ms), (30_000, 2_000));
+        assert_eq!(merged("").unwrap().server().limits.stall_ms, 15_000);
+        match merged("[limits]\nstall_ms = 10\n") {
+            Err(Failure::Usage(why)) => assert_eq!(why, "limits.stall_ms is 10; it is 1000 to 3600000"),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(
+            refused("[limits]\nstal_ms = 1\n"),
+            "r.toml:2: there is no setting `stal_ms`; did you mean `stall_ms`?"
+        );
+    }
+
+    #[test]
     fn without_a_directory_nothing_can_be_durable() {
         let merged =
             |durability| Config::merged(ServeArgs { durability, ..ServeArgs::default() }, File::default());
@@ -226,6 +307,7 @@ mod tests {
         let parsed = kamailio("acme=http://127.0.0.1:5060#key_7").unwrap();
         assert_eq!((parsed.url.as_str(), parsed.key_id.as_str()), ("http://127.0.0.1:5060", "key_7"));
         assert_eq!(kamailio("acme=http://h/RPC").unwrap().key_id, "key_dev");
+        assert!(kamailio("acme=http://h#").is_err());
         assert!(kamailio("http://h/RPC").is_err());
         assert!(kamailio("acme=ftp://h").is_err());
     }

@@ -60,10 +60,7 @@ async fn create(args: KeyCreateArgs) -> Result<(), Failure> {
 async fn list(args: KeyListArgs) -> Result<(), Failure> {
     let keys = match offline(&args.place) {
         Some(dir) => blocking(move || key_offline::list(&dir)).await?,
-        None => {
-            let answer = args.place.remote.api()?.keys().await.map_err(Failure::of)?;
-            answer.get("data").and_then(Value::as_array).cloned().unwrap_or_default()
-        }
+        None => args.place.remote.api()?.keys().await.map_err(Failure::of)?,
     };
     let headings = ["id", "account_id", "scopes", "label", "created_at", "expires_at"];
     let row = |key: &Value| headings.map(|name| cell(key, name));

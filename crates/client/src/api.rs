@@ -3,8 +3,8 @@
 use hyper::Method;
 use ringfence_core::offer::{Fence, Offer};
 use ringfence_core::{AccountId, AgentId, CallId, OfferId, QueueId, ReasonId};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::body::{AgentEventBody, Eligibility, FeedAnswer, OfferStep, Presence, Reserve, Ticket, Written};
@@ -12,6 +12,16 @@ use crate::credential::Credential;
 use crate::error::ApiError;
 use crate::http::Http;
 use crate::server_url::{ServerUrl, segment};
+
+/// Entries asked for at a time: as many as a page may have.
+const PAGE_ENTRIES: usize = 500;
+
+#[derive(Deserialize)]
+struct Page {
+    data: Vec<Value>,
+    #[serde(default)]
+    next_cursor: Option<String>,
+}
 
 /// A server as one key sees it. Clones share their connections.
 #[derive(Debug, Clone)]
@@ -145,8 +155,9 @@ impl Api {
         self.write(Method::PUT, &format!("/v1/pause-reasons/{}", segment(reason.as_str())), fields).await
     }
 
-    pub async fn keys(&self) -> Result<Value, ApiError> {
-        self.get("/v1/keys").await
+    /// All keys this one may see, never their secrets.
+    pub async fn keys(&self) -> Result<Vec<Value>, ApiError> {
+        self.list("/v1/keys").await
     }
 
     pub async fn make_key(&self, fields: &Value) -> Result<Value, ApiError> {
@@ -160,6 +171,21 @@ impl Api {
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ApiError> {
         let body = self.http.send(Method::GET, path, None).await?;
         decode(&Method::GET, path, &body)
+    }
+
+    /// Every entry of a list, page by page.
+    async fn list(&self, path: &str) -> Result<Vec<Value>, ApiError> {
+        let (mut all, mut cursor) = (Vec::new(), None);
+        loop {
+            let after =
+                cursor.map_or(String::new(), |cursor: String| format!("&cursor={}", segment(&cursor)));
+            let page: Page = self.get(&format!("{path}?limit={PAGE_ENTRIES}{after}")).await?;
+            all.extend(page.data);
+            match page.next_cursor {
+                Some(next) => cursor = Some(next),
+                None => return Ok(all),
+            }
+        }
     }
 
     async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ApiError> {
@@ -210,8 +236,41 @@ mod tests {
     use ringfence_core::CallId;
     use ringfence_core::offer::Fence;
     use serde_json::Value;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
 
-    use super::{OfferStep, offer_body};
+    use super::{Api, OfferStep, offer_body};
+    use crate::Credential;
+
+    /// Answers one request per connection with these bodies, and says what was asked.
+    async fn answering(listener: TcpListener, bodies: [&str; 2]) -> Vec<String> {
+        let mut asked = Vec::new();
+        for body in bodies {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                request.push(stream.read_u8().await.unwrap());
+            }
+            asked.push(String::from_utf8(request).unwrap().lines().next().unwrap().to_owned());
+            let head =
+                format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+            stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+        }
+        asked
+    }
+
+    #[tokio::test]
+    async fn a_list_is_read_to_its_last_page() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let api = Api::new(listener.local_addr().unwrap().into(), Credential::new("sk_test"));
+        let pages = [r#"{"data":[{"id":"a"},{"id":"b"}],"next_cursor":"b/c"}"#, r#"{"data":[{"id":"d"}]}"#];
+        let (keys, asked) = tokio::join!(api.keys(), answering(listener, pages));
+        let ids: Vec<String> =
+            keys.unwrap().iter().map(|key| key["id"].as_str().unwrap().to_owned()).collect();
+        assert_eq!(ids, ["a", "b", "d"]);
+        let lines = ["GET /v1/keys?limit=500 HTTP/1.1", "GET /v1/keys?limit=500&cursor=b%2Fc HTTP/1.1"];
+        assert_eq!(asked, lines);
+    }
 
     #[test]
     fn every_step_says_its_token_and_what_belongs_to_it() {

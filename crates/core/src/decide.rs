@@ -8,6 +8,7 @@ mod due;
 mod line;
 mod offers;
 mod presence;
+mod read;
 mod reserve;
 
 use crate::account::{Account, Moment, Step};
@@ -48,10 +49,14 @@ pub(crate) fn input(account: &mut Account, step: &mut Step, input: Input, by: &B
         Input::ReadAgent { agent } => account.reply_row(&agent, false),
         Input::ReadOffer { offer } => account.read_offer(&offer),
         Input::Enqueue(enqueue) => account.enqueue(step, enqueue),
-        Input::Requeue { call, router } => account.requeue(step, call, router),
-        Input::Dequeue { call } => account.dequeue(step, &call),
+        Input::Requeue { call, queue, router } => account.requeue(step, call, queue.as_ref(), router),
+        Input::Dequeue { call, queue } => account.dequeue(step, &call, queue.as_ref()),
         Input::RouterUp { router } => account.router_up(step, router),
         Input::RouterDown { router } => Ok(account.router_down(step, &router)),
+        Input::ReadEntries { agents } => account.read_entries(&agents),
+        Input::ReadQueues { queues } => account.read_queues(&queues),
+        Input::ReadConfig => Ok(account.read_config()),
+        Input::Expecting { seq, input } => account.decide_expecting(step, seq, *input, by),
     }
 }
 

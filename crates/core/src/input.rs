@@ -10,7 +10,7 @@ use crate::fence::{Check, PausedInbound};
 use crate::id::{AgentId, CallId, OfferId, QueueId, ReasonId, RouterId};
 use crate::offer::{Fence, Offer};
 use crate::queue::{QueueSettings, RequiredTags};
-use crate::row::AgentRow;
+use crate::row::{AgentRow, QueueRow};
 use crate::time::Time;
 
 /// Settings of an account.
@@ -100,10 +100,14 @@ pub enum Input {
     /// Back to the place in line it had.
     Requeue {
         call: CallId,
+        /// When given, the place must be in this queue.
+        queue: Option<QueueId>,
         router: Option<RouterId>,
     },
     Dequeue {
         call: CallId,
+        /// When given, it must wait in this queue.
+        queue: Option<QueueId>,
     },
     /// A router is there to be told of offers; soft, known to this incarnation alone.
     RouterUp {
@@ -112,12 +116,30 @@ pub enum Input {
     RouterDown {
         router: RouterId,
     },
+    /// At most [`READ_MAX`]; ids nobody has are left out of the answer.
+    ReadEntries {
+        agents: Vec<AgentId>,
+    },
+    /// The same of queues.
+    ReadQueues {
+        queues: Vec<QueueId>,
+    },
+    /// Settings and pause reasons.
+    ReadConfig,
+    /// A command that is refused when the row it is about is no longer at this seq: that of the agent it names, of its
+    /// offer's agent, or of its queue. What repeats a step that was done is answered as ever.
+    Expecting {
+        seq: u64,
+        input: Box<Input>,
+    },
 }
 
 /// A record touches at most this many agents; larger inputs are split before the mailbox.
 pub const AGENTS_PER_RECORD: usize = 64;
 /// Items of one feed input.
 pub const FEED_ITEMS_MAX: usize = AGENTS_PER_RECORD;
+/// Entries one input reads: others are not to wait for more.
+pub const READ_MAX: usize = 500;
 
 /// A presence event (model.md §8), atomic with its queue choices.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -194,12 +216,31 @@ pub enum Verb {
 /// What an input is answered with when it is not refused.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reply {
-    Done { changed: bool },
-    Agent { row: Box<AgentRow>, changed: bool },
-    Granted { grant: Grant, changed: bool },
+    Done {
+        changed: bool,
+    },
+    Agent {
+        row: Box<AgentRow>,
+        changed: bool,
+    },
+    Granted {
+        grant: Grant,
+        changed: bool,
+    },
+    /// A call, or one agent's leg of it; `agents` are those it ended for, and the one that was named.
+    Ended {
+        agents: Vec<AgentId>,
+        changed: bool,
+    },
     Explained(Explained),
     Fed(Fed),
-    Placed { place: Place, changed: bool },
+    Entries(Vec<ReadEntry>),
+    Queues(Vec<ReadQueue>),
+    Config(Box<Config>),
+    Placed {
+        place: Place,
+        changed: bool,
+    },
 }
 
 /// A caller's place in line.
@@ -216,6 +257,30 @@ pub struct Place {
     pub since: Time,
     /// When the caller is given up.
     pub until: Time,
+}
+
+/// An agent as it was written, and as it is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReadEntry {
+    pub row: AgentRow,
+    pub entry: Arc<AgentEntry>,
+}
+
+/// A queue as it was written, and as it is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReadQueue {
+    pub row: QueueRow,
+    pub settings: QueueSettings,
+    /// Agents who are in it, ready or not.
+    pub members: usize,
+}
+
+/// What an account is configured with beside agents and queues.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    pub settings: AccountSettings,
+    /// By id.
+    pub reasons: Vec<PauseReason>,
 }
 
 /// A grant as it stands now: a retry is told the present outcome.

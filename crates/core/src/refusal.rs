@@ -57,7 +57,7 @@ pub enum Refusal {
     DuplicateQueue { queue: QueueId },
     #[error("the address {address:?} belongs to agent {agent:?}; an address is unique within an account")]
     AddressTaken { address: String, agent: AgentId },
-    #[error("the agent changed since seq {expected}; its row is at {found}")]
+    #[error("the row changed since seq {expected}; it is at {found}")]
     SeqMismatch { expected: u64, found: u64 },
     #[error("queue {queue:?} is full: {waiting} callers wait, {limit} may")]
     QueueFull { queue: QueueId, waiting: usize, limit: usize },

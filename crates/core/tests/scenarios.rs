@@ -24,5 +24,7 @@ mod outcomes;
 mod phones;
 #[path = "scenarios/queues.rs"]
 mod queues;
+#[path = "scenarios/reads.rs"]
+mod reads;
 #[path = "scenarios/status.rs"]
 mod status;

@@ -1,20 +1,23 @@
 //! A handle on one account: the embed API. Cheap to clone; the account behind it is brought up at the first message.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use ringfence_core::agent::{AgentEntry, By};
 use ringfence_core::feed::{CallEvent, FeedItem, FeedWhat, Stamp};
 use ringfence_core::input::{AccountSettings, Ask, Enqueue, EventInput, PauseReason, Verb};
 use ringfence_core::offer::Fence;
 use ringfence_core::queue::QueueSettings;
+use ringfence_core::row::AgentRow;
 use ringfence_core::{
-    AccountId, AgentId, CallId, Input, OfferId, QueueId, ReasonId, Reply, RouterId, SourceId, Time,
+    AccountId, AgentId, CallId, Input, OfferId, QueueId, ReasonId, Refusal, Reply, RouterId, SourceId, Time,
 };
 use tokio::sync::oneshot;
 
 use crate::actor::{Msg, mismatch};
-use crate::answer::{AgentAnswer, Done, Explanation, FedAnswer, LineAnswer, OfferAnswer, Roster};
+use crate::answer::{
+    AgentAnswer, ConfigAnswer, Done, EndAnswer, Entries, Explanation, FedAnswer, LineAnswer, OfferAnswer,
+    Queues, Roster,
+};
 use crate::cell::Cell;
 use crate::counters::add;
 use crate::door::{Pool, Taken, Turned};
@@ -33,6 +36,8 @@ const RETRY_AFTER_MS: u64 = 50;
 pub struct Account {
     shared: Arc<Shared>,
     cell: Arc<Cell>,
+    /// Of the row the commands through this handle are about.
+    expected_seq: Option<u64>,
 }
 
 impl std::fmt::Debug for Account {
@@ -43,11 +48,19 @@ impl std::fmt::Debug for Account {
 
 impl Account {
     pub(crate) fn new(shared: Arc<Shared>, cell: Arc<Cell>) -> Self {
-        Self { shared, cell }
+        Self { shared, cell, expected_seq: None }
     }
 
     pub fn id(&self) -> &AccountId {
         &self.cell.id
+    }
+
+    /// The same account, for commands that are to be refused (`SeqMismatch`) when the row they are about is no longer at
+    /// this seq: of the agent that is named, of the offer's agent, or of the queue. What repeats a step that was done is
+    /// answered as ever, and reads are.
+    #[must_use]
+    pub fn expecting(&self, seq: Option<u64>) -> Self {
+        Self { expected_seq: seq, ..self.clone() }
     }
 
     /// Login, logout, available, pause, unpause, wrap-up; atomic with the queues named.
@@ -130,23 +143,33 @@ impl Account {
         call: CallId,
         agent: Option<AgentId>,
         fence: Option<Fence>,
-    ) -> Result<Done, Error> {
-        self.done(Input::EndCall { call, agent, fence }, by).await
+    ) -> Result<EndAnswer, Error> {
+        match self.call(Input::EndCall { call, agent, fence }, by).await? {
+            (seq, Reply::Ended { agents, changed }) => Ok(EndAnswer { agents, seq, changed }),
+            (_, other) => Err(mismatch(other)),
+        }
     }
 
-    /// A caller joins the line of a queue: an offer if an agent is free, else a place.
+    /// A caller joins the line of a queue: an offer if an agent is free, else a place. Asked again for a caller who waits,
+    /// it is the same question at a later time.
     pub async fn enqueue(&self, by: By, input: Enqueue) -> Result<LineAnswer, Error> {
         self.line_answer(Input::Enqueue(input), by).await
     }
 
     /// Back to the place in line the call had.
-    pub async fn requeue(&self, by: By, call: CallId, router: Option<RouterId>) -> Result<LineAnswer, Error> {
-        self.line_answer(Input::Requeue { call, router }, by).await
+    pub async fn requeue(
+        &self,
+        by: By,
+        call: CallId,
+        queue: Option<QueueId>,
+        router: Option<RouterId>,
+    ) -> Result<LineAnswer, Error> {
+        self.line_answer(Input::Requeue { call, queue, router }, by).await
     }
 
     /// Takes the caller out of its line, and back the offer that rings for it.
-    pub async fn dequeue(&self, by: By, call: CallId) -> Result<Done, Error> {
-        self.done(Input::Dequeue { call }, by).await
+    pub async fn dequeue(&self, by: By, call: CallId, queue: Option<QueueId>) -> Result<Done, Error> {
+        self.done(Input::Dequeue { call, queue }, by).await
     }
 
     /// Attaches a router: from here on the account's lines push offers to it, its own calls' first. Dropping the handle
@@ -196,6 +219,42 @@ impl Account {
 
     pub async fn read_agent(&self, agent: AgentId) -> Result<AgentAnswer, Error> {
         self.agent_answer(Input::ReadAgent { agent }, By::SYSTEM).await
+    }
+
+    /// The agent's row as it was let out last: after a write, of that write's seq or later. None: there is no such agent.
+    pub async fn row(&self, agent: &AgentId) -> Result<Option<Arc<AgentRow>>, Error> {
+        if let Some(row) = self.cell.released.row(agent) {
+            return Ok(row);
+        }
+        match self.read_agent(agent.clone()).await {
+            Ok(answer) => Ok(Some(Arc::new(answer.row))),
+            Err(Error::Refused(Refusal::UnknownAgent { .. })) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Agents as they were written, beside their rows; at most [`READ_MAX`](ringfence_core::input::READ_MAX).
+    pub async fn read_entries(&self, agents: Vec<AgentId>) -> Result<Entries, Error> {
+        match self.call(Input::ReadEntries { agents }, By::SYSTEM).await? {
+            (seq, Reply::Entries(entries)) => Ok(Entries { seq, entries }),
+            (_, other) => Err(mismatch(other)),
+        }
+    }
+
+    /// The same of queues.
+    pub async fn read_queues(&self, queues: Vec<QueueId>) -> Result<Queues, Error> {
+        match self.call(Input::ReadQueues { queues }, By::SYSTEM).await? {
+            (seq, Reply::Queues(queues)) => Ok(Queues { seq, queues }),
+            (_, other) => Err(mismatch(other)),
+        }
+    }
+
+    /// Settings and pause reasons.
+    pub async fn read_config(&self) -> Result<ConfigAnswer, Error> {
+        match self.call(Input::ReadConfig, By::SYSTEM).await? {
+            (seq, Reply::Config(config)) => Ok(ConfigAnswer { seq, config: *config }),
+            (_, other) => Err(mismatch(other)),
+        }
     }
 
     /// The whole account, as released.
@@ -294,10 +353,13 @@ impl Account {
     /// Permit, owner, inbox: the one way in. The answer comes through the gate.
     fn send(&self, input: Input, by: By) -> Result<Sent, Error> {
         let kind = Kind::of(&input);
-        if kind == Kind::New && self.shared.disk_low.load(Ordering::Relaxed) {
-            let free_bytes = self.shared.meters.free_bytes.load(Ordering::Relaxed);
-            return Err(Error::DiskFull { free_bytes });
+        if kind == Kind::New {
+            self.shared.room_for_new()?;
         }
+        let input = match self.expected_seq {
+            Some(seq) => Input::Expecting { seq, input: Box::new(input) },
+            None => input,
+        };
         let pool = match kind {
             Kind::Step => Pool::Steps,
             Kind::New | Kind::Rest => Pool::Rest,
@@ -405,7 +467,11 @@ impl Kind {
             | Input::Feed { .. }
             | Input::Explain { .. }
             | Input::ReadAgent { .. }
-            | Input::ReadOffer { .. } => Self::Rest,
+            | Input::ReadOffer { .. }
+            | Input::ReadEntries { .. }
+            | Input::ReadQueues { .. }
+            | Input::ReadConfig => Self::Rest,
+            Input::Expecting { input, .. } => Self::of(input),
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use ringfence_core::AgentId;
 use ringfence_core::bucket::BucketCounts;
-use ringfence_core::input::{Explained, Fed, Grant, Place};
+use ringfence_core::input::{Config, Explained, Fed, Grant, Place, ReadEntry, ReadQueue};
 use ringfence_core::row::{AgentRow, QueueRow};
 
 /// The agent after a live write, or as it is.
@@ -37,6 +38,37 @@ pub enum LineAnswer {
 pub struct Done {
     pub seq: u64,
     pub changed: bool,
+}
+
+/// The end of a call, or of one agent's leg of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndAnswer {
+    /// Whom it ended for, by id, and who was named.
+    pub agents: Vec<AgentId>,
+    pub seq: u64,
+    pub changed: bool,
+}
+
+/// Agents as they were written and as they are.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entries {
+    pub seq: u64,
+    /// Those of the ids asked for that there are, in their order.
+    pub entries: Vec<ReadEntry>,
+}
+
+/// Queues as they were written and as they are.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Queues {
+    pub seq: u64,
+    /// Those of the ids asked for that there are, in their order.
+    pub queues: Vec<ReadQueue>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigAnswer {
+    pub seq: u64,
+    pub config: Config,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -175,8 +175,9 @@ impl Engine {
         self.shared.sources.read(self.now())
     }
 
-    /// Keeps an API key's row; in mode memory there is nothing to keep it in.
+    /// Keeps an API key's row; in mode memory there is nothing to keep it in. Refused on a disk that is nearly full.
     pub async fn put_key(&self, key: KeyRow) -> Result<(), Error> {
+        self.shared.room_for_new()?;
         self.apply(vec![TableOp::PutKey(key)]).await
     }
 
@@ -264,7 +265,7 @@ async fn look_after(shared: Arc<Shared>) {
         }
         shared.clock.slew();
         if let Some(dir) = shared.options.data.as_deref().filter(|_| !shared.in_memory())
-            && let Ok(free) = ringfence_store::free_bytes(dir)
+            && let Ok(free) = (shared.options.free_bytes)(dir)
         {
             shared.meters.free_bytes.store(free, Ordering::Relaxed);
             let low = free < FREE_BYTES_MIN;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ringfence_core::agent::By;
+use ringfence_core::agent::{By, Role};
 use ringfence_core::feed::{Event, FeedItem, Snapshot};
 use ringfence_core::input::{FEED_ITEMS_MAX, Fed};
 use ringfence_core::{AccountId, SourceId};
@@ -63,7 +63,7 @@ pub(crate) async fn events(
             None => report.refused.push((index, "too_many_sources")),
         }
     }
-    match apply(shared, account, admission.items).await {
+    match apply(shared, account, endpoint, admission.items).await {
         Ok(fed) => {
             report.accepted += fed.applied;
             report.duplicates += fed.stale;
@@ -98,7 +98,7 @@ pub(crate) async fn snapshot(
     let Some(items) = shared.sources.resync(account, endpoint, snapshot, &known, now, margin) else {
         return Ok(FeedReport { refused: vec![(0, "old_epoch")], ..FeedReport::default() });
     };
-    match apply(shared, account, items).await {
+    match apply(shared, account, endpoint, items).await {
         Ok(fed) => Ok(FeedReport {
             accepted: fed.applied,
             duplicates: fed.stale,
@@ -115,8 +115,14 @@ pub(crate) async fn snapshot(
 
 /// Applies the items in order, each input small enough for one record. All inputs are on their way before the first is
 /// waited for, so that they share commits.
-async fn apply(shared: &Arc<Shared>, account: &AccountId, items: Vec<FeedItem>) -> Result<Fed, Error> {
+async fn apply(
+    shared: &Arc<Shared>,
+    account: &AccountId,
+    endpoint: &str,
+    items: Vec<FeedItem>,
+) -> Result<Fed, Error> {
     let account = Account::new(Arc::clone(shared), shared.cell(account));
+    let by = By::new(Role::Registrar, endpoint);
     let mut items = items.into_iter().peekable();
     let mut all = Fed::default();
     // As many inputs at a time as leave the account's permits to others.
@@ -124,7 +130,7 @@ async fn apply(shared: &Arc<Shared>, account: &AccountId, items: Vec<FeedItem>) 
         let mut pending = Vec::new();
         while pending.len() < INPUTS_AT_ONCE && items.peek().is_some() {
             let chunk: Vec<FeedItem> = items.by_ref().take(FEED_ITEMS_MAX).collect();
-            pending.push(account.send_feed(By::REGISTRAR, chunk).await?);
+            pending.push(account.send_feed(by.clone(), chunk).await?);
         }
         for answer in pending {
             let fed = answer.await?.fed;

@@ -59,7 +59,10 @@ pub use ringfence_core::{
 pub use ringfence_store::{Durability, KeyRow};
 
 pub use account::Account;
-pub use answer::{AgentAnswer, Done, Explanation, FedAnswer, LineAnswer, OfferAnswer, Roster};
+pub use answer::{
+    AgentAnswer, ConfigAnswer, Done, EndAnswer, Entries, Explanation, FedAnswer, LineAnswer, OfferAnswer,
+    Queues, Roster,
+};
 pub use clock::Clock;
 pub use codec::{BadBytes, read_record};
 pub use counters::Counters;

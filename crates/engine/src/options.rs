@@ -1,6 +1,7 @@
 //! How an engine is opened.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use crate::Durability;
 use crate::clock::Clock;
@@ -36,6 +37,8 @@ pub struct Options {
     /// Journal not covered by snapshots, in bytes, at which accounts are asked for one: half of what a start may have
     /// to replay.
     pub tail_bytes: u64,
+    /// Asked once a second how many bytes are free where the journal lives.
+    pub free_bytes: fn(&Path) -> io::Result<u64>,
 }
 
 impl Options {
@@ -49,6 +52,7 @@ impl Options {
             feed_margin_ms: 5_000,
             clock: Clock::system(),
             tail_bytes: 32 * 1024 * 1024,
+            free_bytes: ringfence_store::free_bytes,
         }
     }
 

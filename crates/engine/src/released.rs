@@ -165,13 +165,13 @@ impl Released {
         self.head.load(Ordering::Acquire)
     }
 
-    /// Returns as soon as the head is beyond `seq`.
-    pub async fn changed(&self, seq: u64) {
+    /// Returns as soon as the head is beyond the cursor, or the account has begun anew.
+    pub async fn changed(&self, cursor: Cursor) {
         loop {
             let notified = self.changed.notified();
             tokio::pin!(notified);
             notified.as_mut().enable();
-            if self.head() > seq {
+            if self.epoch() != cursor.epoch || self.head() > cursor.seq {
                 return;
             }
             notified.await;
@@ -217,6 +217,12 @@ impl Released {
             Some(cursor) if cursor.seq == rows.head => CatchUp::Live,
             Some(cursor) => rows.delta(view, cursor.seq),
         }
+    }
+
+    /// The agent's row, or that there is none; nothing where rows are not kept.
+    pub(crate) fn row(&self, agent: &AgentId) -> Option<Option<Arc<AgentRow>>> {
+        let rows = self.rows.lock();
+        self.is_active().then(|| rows.agents.get(agent).map(|held| Arc::clone(&held.row)))
     }
 
     pub(crate) fn is_active(&self) -> bool {
@@ -438,5 +444,32 @@ impl Tally {
             self.counts.leave(live.bucket);
         }
         self.hash = self.hash.wrapping_sub(row_hash(row.agent_id.as_str(), row.seq));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::pin::pin;
+    use std::task::Poll;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_reader_who_waits_is_woken_by_a_record_and_by_a_new_beginning() {
+        for begins_anew in [false, true] {
+            let released = Released::new(7, 0);
+            released.release(41, Time::ZERO, Some(RowChanges::default()));
+            let cursor = Cursor { epoch: 7, seq: 41 };
+            let mut changed = pin!(released.changed(cursor));
+            assert!(poll_fn(|cx| Poll::Ready(changed.as_mut().poll(cx))).await.is_pending(), "at the head");
+            if begins_anew {
+                // Below the head, where no seq would wake anybody.
+                released.restart(8, 0);
+            } else {
+                released.release(42, Time::ZERO, Some(RowChanges::default()));
+            }
+            assert!(poll_fn(|cx| Poll::Ready(changed.as_mut().poll(cx))).await.is_ready());
+        }
     }
 }

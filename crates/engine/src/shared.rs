@@ -14,6 +14,7 @@ use crate::actor::Msg;
 use crate::cell::Cell;
 use crate::clock::Clock;
 use crate::counters::Meters;
+use crate::error::Error;
 use crate::gate::Gate;
 use crate::options::Options;
 use crate::source::Sources;
@@ -55,6 +56,14 @@ impl Shared {
             Durability::Memory => true,
             Durability::Sync | Durability::Os => false,
         }
+    }
+
+    /// Whether the disk has room for more than what is live already.
+    pub fn room_for_new(&self) -> Result<(), Error> {
+        if self.disk_low.load(Ordering::Relaxed) {
+            return Err(Error::DiskFull { free_bytes: self.meters.free_bytes.load(Ordering::Relaxed) });
+        }
+        Ok(())
     }
 
     /// The account's place in the directory, made at its first use.

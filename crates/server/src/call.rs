@@ -3,13 +3,14 @@
 use std::fmt::Display;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use bytes::Bytes;
 use ringfence::core::agent::{By, Role};
 use ringfence::core::row::AgentRow;
-use ringfence::{Account, AccountId};
+use ringfence::{Account, AccountId, Cursor};
 use ringfence_wire::{Profile, mask};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -52,6 +53,31 @@ impl Call {
         }
         let id = resolve(&self.principal, named.cloned().or(header))?;
         Ok(self.app.account(&id))
+    }
+
+    /// The account of a read, once it has come as far as the read asks: whoever names the seq of its own write, or of
+    /// what a stream has shown it, reads nothing older.
+    pub async fn account_to_read(&self) -> Result<Account, Problem> {
+        let account = self.account()?;
+        let Some(after) = self.query.value::<u64>("after_seq")? else { return Ok(account) };
+        let released = account.released().await?;
+        let come = async {
+            while released.head() < after {
+                released.changed(Cursor { epoch: released.epoch(), seq: released.head() }).await;
+            }
+        };
+        let wait = Duration::from_millis(self.app.config.limits.read_wait_ms);
+        if tokio::time::timeout(wait, come).await.is_err() {
+            let (epoch, found) = (released.epoch(), released.head());
+            let detail = format!("the account is at seq {found} of epoch {epoch}, before {after}");
+            return Err(Problem::new(StatusCode::PRECONDITION_FAILED, "seq_not_reached", detail)
+                .on("after_seq")
+                .hint("the seq is of another account or epoch, or nobody has written it yet")
+                .member("after_seq", after)
+                .member("found_seq", found)
+                .member("epoch", epoch.to_string()));
+        }
+        Ok(account)
     }
 
     /// A variable of the path as an id.

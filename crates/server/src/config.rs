@@ -77,6 +77,10 @@ pub struct Limits {
     pub tickets: Quota,
     /// Tickets nobody has redeemed yet.
     pub tickets_open: usize,
+    /// Without a byte of progress for this long a stream's client has stalled, and is closed.
+    pub stall_ms: u64,
+    /// What a read waits for the `after_seq` it names.
+    pub read_wait_ms: u64,
     /// What a draining server waits for its last requests.
     pub drain_ms: u64,
 }
@@ -109,6 +113,8 @@ impl Default for Limits {
             router_requests: Quota { requests: 50_000, window_sec: 10 },
             tickets: Quota { requests: 1_000, window_sec: 10 },
             tickets_open: 16 * 1024,
+            stall_ms: 15_000,
+            read_wait_ms: 2_000,
             drain_ms: 10_000,
         }
     }

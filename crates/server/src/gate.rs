@@ -14,9 +14,11 @@ use tracing::Instrument;
 
 use crate::auth::{Principal, Scope, bearer};
 use crate::call::{Answer, Call, header_account, resolve};
+use crate::json::Nothing;
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::rate::{RateClass, Verdict};
+use crate::repeat::{self, Begun, Name};
 use crate::state::App;
 
 /// What a route asks for.
@@ -26,6 +28,8 @@ pub(crate) struct Gate {
     pub path: &'static str,
     /// Any of these; none: any credential will do.
     pub scopes: &'static [Scope],
+    /// Parameters of the query; any other is refused.
+    pub query: &'static [&'static str],
     pub rate: RateClass,
     pub body: BodyMax,
     pub dialect: Dialect,
@@ -62,8 +66,8 @@ pub(crate) struct Answered(pub &'static str);
 /// Answers one request through its handler.
 pub(crate) async fn pass<F, Fut>(app: Arc<App>, gate: Gate, request: Request, handler: F) -> Response<Body>
 where
-    F: FnOnce(Call) -> Fut,
-    Fut: Future<Output = Answer>,
+    F: FnOnce(Call) -> Fut + Send + 'static,
+    Fut: Future<Output = Answer> + Send + 'static,
 {
     let id = request_id(request.extensions());
     let span = tracing::debug_span!("request", id = &*id, route = gate.path);
@@ -101,23 +105,20 @@ async fn admit<F, Fut>(
     verdict: &mut Option<Verdict>,
 ) -> Answer
 where
-    F: FnOnce(Call) -> Fut,
-    Fut: Future<Output = Answer>,
+    F: FnOnce(Call) -> Fut + Send + 'static,
+    Fut: Future<Output = Answer> + Send + 'static,
 {
     let (mut parts, body) = request.into_parts();
     let peer = peer(&parts)?;
     let query = Query::read(parts.uri.query().unwrap_or_default())?;
     let principal = authenticate(app, gate, &parts.headers, peer)?;
     permit(gate, &principal)?;
-    let now = *verdict.insert(app.rates.take(
-        &payer(gate, &principal, &parts.headers, &query)?,
-        gate.rate,
-        gate.path,
-        app.now(),
-    ));
+    let payer = payer(gate, &principal, &parts.headers, &query)?;
+    let now = *verdict.insert(app.rates.take(&payer, gate.rate, gate.path, app.now()));
     if !now.allowed {
         return Err(rate_limited(now));
     }
+    query.only(gate.query)?;
     let limits = &app.config.limits;
     let max = match gate.body {
         BodyMax::Usual => limits.body_bytes,
@@ -137,7 +138,43 @@ where
         headers: parts.headers,
         body: body.bytes.clone(),
     };
-    handler(call).await
+    if gate.method == "DELETE" {
+        let Nothing {} = call.json_or_empty()?;
+    }
+    // A GET is a repetition of nothing.
+    let key = if gate.method == "GET" { None } else { repeat::key(&call.headers)? };
+    match key {
+        None => handler(call).await,
+        Some(text) => {
+            let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
+            let name = Name { key_id: Arc::clone(&call.principal.key_id), account: payer, text };
+            let fingerprint = repeat::fingerprint(gate.method, target, &call.body);
+            once(call, name, fingerprint, &request_id(&parts.extensions), gate.path, handler).await
+        }
+    }
+}
+
+/// Does what the first request of this name asks, to its end even if its caller hangs up: the next one is told.
+async fn once<F, Fut>(
+    call: Call,
+    name: Name,
+    fingerprint: [u8; 32],
+    id: &Arc<str>,
+    route: &'static str,
+    handler: F,
+) -> Answer
+where
+    F: FnOnce(Call) -> Fut + Send + 'static,
+    Fut: Future<Output = Answer> + Send + 'static,
+{
+    let app = Arc::clone(&call.app);
+    match app.repeats.begin(name, fingerprint, id, app.now())? {
+        Begun::Again(response) => Ok(response),
+        Begun::First(first) => {
+            let done = async move { first.keep(handler(call).await, app.now()).await };
+            tokio::spawn(done.in_current_span()).await.unwrap_or_else(|_| Err(panicked(id, route)))
+        }
+    }
 }
 
 pub(crate) fn peer(parts: &Parts) -> Result<SocketAddr, Problem> {
@@ -187,11 +224,7 @@ fn permit(gate: &Gate, principal: &Principal) -> Result<(), Problem> {
     if gate.scopes.is_empty() || gate.scopes.iter().any(|scope| principal.allows(*scope)) {
         return Ok(());
     }
-    let names: Vec<&str> = gate.scopes.iter().map(|scope| scope.as_str()).collect();
-    let detail = format!("this needs the scope {}", names.join(" or "));
-    Err(Problem::new(StatusCode::FORBIDDEN, "missing_scope", detail)
-        .member("scope", names.first().copied().unwrap_or_default())
-        .member("held", principal.scopes.names()))
+    Err(Problem::missing_scope(gate.scopes, principal.scopes))
 }
 
 /// Whose bucket the request draws on: the account's, or that of a key that has named none yet.

@@ -1,11 +1,17 @@
 //! Reads JSON bodies, and says of a bad one which field, which line, which column, and what was probably meant.
 
 use axum::http::StatusCode;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
 use crate::problem::Problem;
 use crate::suggest::nearest;
+
+/// A body without fields.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Nothing {}
 
 /// Reads a whole body as `T`.
 pub(crate) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {

@@ -5,7 +5,7 @@
 //! and shared, and what a request may do is settled before its handler sees it.
 //!
 //! [`Server::bind`] listens, [`Bound::run`] accepts. Each connection is one task over hyper; each request goes through
-//! `gate`, in this order: credential, scope, account, rate, body. A handler is given a `call::Call` and answers a
+//! `gate`, in this order: credential, scope, account, rate, body, repetition. A handler is given a `call::Call` and answers a
 //! document or a `problem::Problem`; the problem is rendered in one place, with the id of the request. Requests for a
 //! stream are handed to `stream`, which lives on what the same `App` holds.
 //!
@@ -15,7 +15,7 @@
 //!
 //! Read in this order: `config`, `serve` and `connection` (how one gets in), `auth`, `gate`, `call` (what
 //! every request has in common), `json`, `query`, `body`, `problem` (what is read, and how refused), `routes`
-//! and `sipio` (what there is), `rate`, `metrics`, `puller`.
+//! and `sipio` (what there is), `rate`, `repeat`, `metrics`, `puller`.
 
 mod config;
 mod connection;
@@ -39,6 +39,7 @@ mod stream;
 mod metrics;
 mod puller;
 mod rate;
+mod repeat;
 
 pub use auth::{NoRandom, new_key, scope_names};
 pub use config::{BODY_FREE_BYTES, KamailioSource, Limits, Quota, ServerConfig};

@@ -8,6 +8,8 @@ use serde_json::{Map, Value};
 
 pub(crate) use engine::outcome_members;
 
+use crate::auth::{Scope, Scopes};
+
 /// Why a request was not done.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Problem {
@@ -46,6 +48,15 @@ impl Problem {
 
     pub fn not_found(code: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, code, detail)
+    }
+
+    /// A credential that holds none of these scopes.
+    pub fn missing_scope(any_of: &[Scope], held: Scopes) -> Self {
+        let names: Vec<&str> = any_of.iter().map(|scope| scope.as_str()).collect();
+        let detail = format!("this needs the scope {}", names.join(" or "));
+        Self::new(StatusCode::FORBIDDEN, "missing_scope", detail)
+            .member("scope", names.first().copied().unwrap_or_default())
+            .member("held", held.names())
     }
 
     /// A limit of this server; it passes.

@@ -25,6 +25,10 @@ pub(crate) fn start(app: &Arc<App>) -> JoinSet<()> {
     for source in app.config.kamailio.clone() {
         match Puller::new(&Config { url: source.url.clone() }) {
             Ok(puller) => {
+                if !app.keys.lives(&source.endpoint, app.now()) {
+                    // What it posts with another key counts as another registrar's, and holds beside what is read here.
+                    tracing::warn!(account = %source.account, key = source.endpoint, "there is no such key (any more)");
+                }
                 tasks.spawn(run(Arc::clone(app), source, puller));
             }
             Err(error) => tracing::error!(%error, account = %source.account, "this registrar is not read"),

@@ -27,10 +27,11 @@ impl Query {
     pub fn only(&self, known: &[&'static str]) -> Result<&Self, Problem> {
         let unknown = self.0.iter().find(|(name, _)| !known.contains(&name.as_str()));
         let Some((name, _)) = unknown else { return Ok(self) };
-        let mut problem = Problem::invalid(
-            name.clone(),
-            format!("there is no such parameter; there are: {}", known.join(", ")),
-        );
+        let there_are = match known {
+            [] => "there are none here".to_owned(),
+            known => format!("there are: {}", known.join(", ")),
+        };
+        let mut problem = Problem::invalid(name.clone(), format!("there is no such parameter; {there_are}"));
         problem.code = "unknown_parameter";
         Err(problem.did_you_mean(nearest(name, known.iter().copied())))
     }

@@ -2,16 +2,21 @@
 
 mod agents;
 mod calls;
+mod condition;
 mod event;
 mod feeds;
 mod keys;
+mod line;
 mod offers;
 mod ops;
+mod page;
 mod presence;
 mod queues;
+mod reasons;
 mod reserve;
 mod tickets;
 mod wallboard;
+mod written;
 
 use std::sync::Arc;
 
@@ -21,6 +26,7 @@ use axum::extract::Request;
 use axum::http::{Response, StatusCode};
 use axum::routing::{MethodFilter, any, on};
 
+pub(crate) use condition::Turns;
 pub(crate) use event::{QueueBody, agent_event, choices};
 pub(crate) use feeds::CallBody;
 pub(crate) use presence::Filter;
@@ -46,7 +52,15 @@ struct Routes {
 
 impl Gate {
     const fn new(method: &'static str, path: &'static str, scopes: &'static [Scope]) -> Self {
-        Self { method, path, scopes, rate: RateClass::Route, body: BodyMax::Usual, dialect: Dialect::Native }
+        Self {
+            method,
+            path,
+            scopes,
+            query: &[],
+            rate: RateClass::Route,
+            body: BodyMax::Usual,
+            dialect: Dialect::Native,
+        }
     }
 
     /// Draws on the quota of routers and registrars.
@@ -60,6 +74,11 @@ impl Gate {
 
     const fn sip_io(method: &'static str, path: &'static str, scopes: &'static [Scope]) -> Self {
         Self { dialect: Dialect::SipIo, ..Self::new(method, path, scopes) }
+    }
+
+    /// Takes these parameters in its query.
+    const fn asked(self, query: &'static [&'static str]) -> Self {
+        Self { query, ..self }
     }
 
     fn filter(&self) -> MethodFilter {
@@ -80,33 +99,53 @@ const WRITE_PRESENCE: &[Scope] = &[Scope::PresenceWrite, Scope::PresenceSupervis
 const EXPLAIN: &[Scope] = &[Scope::PresenceRead, Scope::PresenceSupervise, Scope::Router];
 const ADMIN: &[Scope] = &[Scope::Admin];
 
+/// Of a read: it waits until the account has come so far.
+const READ: &[&str] = &["after_seq"];
+const LIST: &[&str] = &["limit", "cursor", "count", "after_seq"];
+const ROSTER: &[&str] =
+    &["bucket", "tile", "status", "queue_id", "tag_id", "limit", "cursor", "count", "after_seq"];
+const AGENTS: &[&str] =
+    &["bucket", "tile", "status", "queue_id", "tag_id", "include", "limit", "cursor", "count", "after_seq"];
+
 impl Routes {
     fn directory(self) -> Self {
         let (agent, queue) = ("/v1/agents/{agent_id}", "/v1/queues/{queue_id}");
         let reason = "/v1/pause-reasons/{reason_id}";
-        self.on(Gate::new("GET", agent, READ_AGENTS), agents::get)
+        self.on(Gate::new("GET", "/v1/agents", READ_AGENTS).asked(AGENTS), agents::list)
+            .on(Gate::new("GET", agent, READ_AGENTS).asked(READ), agents::get)
             .on(Gate::new("PUT", agent, &[Scope::AgentsManage]), agents::put)
             .on(Gate::new("DELETE", agent, &[Scope::AgentsManage]), agents::remove)
-            .on(Gate::new("GET", queue, READ_QUEUES), queues::get)
+            .on(Gate::new("GET", "/v1/queues", READ_QUEUES).asked(LIST), queues::list)
+            .on(Gate::new("GET", queue, READ_QUEUES).asked(READ), queues::get)
             .on(Gate::new("PUT", queue, &[Scope::QueuesManage]), queues::put)
             .on(Gate::new("DELETE", queue, &[Scope::QueuesManage]), queues::remove)
-            .on(Gate::new("PUT", reason, &[Scope::QueuesManage]), queues::put_reason)
-            .on(Gate::new("DELETE", reason, &[Scope::QueuesManage]), queues::remove_reason)
-            .on(Gate::new("PUT", "/v1/settings", &[Scope::AgentsManage]), queues::put_settings)
+            .on(Gate::new("GET", "/v1/pause-reasons", READ_QUEUES).asked(LIST), reasons::list)
+            .on(Gate::new("GET", reason, READ_QUEUES).asked(READ), reasons::get)
+            .on(Gate::new("PUT", reason, &[Scope::QueuesManage]), reasons::put)
+            .on(Gate::new("DELETE", reason, &[Scope::QueuesManage]), reasons::remove)
+            .on(Gate::new("GET", "/v1/settings", READ_AGENTS).asked(READ), reasons::settings)
+            .on(Gate::new("PUT", "/v1/settings", &[Scope::AgentsManage]), reasons::put_settings)
     }
 
     fn live(self) -> Self {
         self.on(Gate::new("POST", "/v1/agents/{agent_id}/events", WRITE_PRESENCE), event::post)
-            .on(Gate::new("GET", "/v1/agents/{agent_id}/presence", READ_PRESENCE), presence::of_agent)
-            .on(Gate::new("GET", "/v1/agents/{agent_id}/eligibility", EXPLAIN), presence::eligibility)
-            .on(Gate::new("GET", "/v1/presence", READ_PRESENCE), presence::roster)
+            .on(
+                Gate::new("GET", "/v1/agents/{agent_id}/presence", READ_PRESENCE).asked(READ),
+                presence::of_agent,
+            )
+            .on(
+                Gate::new("GET", "/v1/agents/{agent_id}/eligibility", EXPLAIN)
+                    .asked(&["queue_id", "after_seq"]),
+                presence::eligibility,
+            )
+            .on(Gate::new("GET", "/v1/presence", READ_PRESENCE).asked(ROSTER), presence::roster)
     }
 
     fn routing(self) -> Self {
         let offer = |verb| Gate::by_router("POST", verb);
         self.on(Gate::by_router("POST", "/v1/queues/{queue_id}/reserve"), reserve::of_queue)
             .on(Gate::by_router("POST", "/v1/agents/{agent_id}/reserve"), reserve::of_agent)
-            .on(Gate::by_router("GET", "/v1/offers/{offer_id}"), offers::get)
+            .on(Gate::by_router("GET", "/v1/offers/{offer_id}").asked(READ), offers::get)
             .on(offer("/v1/offers/{offer_id}/ringing"), offers::ringing)
             .on(offer("/v1/offers/{offer_id}/answer"), offers::answer)
             .on(offer("/v1/offers/{offer_id}/reject"), offers::reject)
@@ -116,6 +155,9 @@ impl Routes {
             .on(offer("/v1/offers/{offer_id}/cancel"), offers::cancel)
             .on(offer("/v1/offers/{offer_id}/extend"), offers::extend)
             .on(Gate::by_router("POST", "/v1/calls/{call_id}/end"), calls::end)
+            .on(Gate::by_router("POST", "/v1/queues/{queue_id}/calls"), line::enqueue)
+            .on(Gate::by_router("DELETE", "/v1/queues/{queue_id}/calls/{call_id}"), line::dequeue)
+            .on(Gate::by_router("POST", "/v1/queues/{queue_id}/calls/{call_id}/requeue"), line::requeue)
     }
 
     fn feeding(self) -> Self {
@@ -130,16 +172,20 @@ impl Routes {
             Gate { rate: RateClass::Tickets, ..Gate::new("POST", "/v1/tickets", &[Scope::Wallboard]) };
         self.on(tickets, tickets::mint)
             .on(Gate::new("GET", "/v1/whoami", &[]), keys::whoami)
-            .on(Gate::new("GET", "/v1/keys", ADMIN), keys::list)
+            .on(Gate::new("GET", "/v1/keys", ADMIN).asked(&["limit", "cursor", "count"]), keys::list)
             .on(Gate::new("POST", "/v1/keys", ADMIN), keys::create)
             .on(Gate::new("DELETE", "/v1/keys/{key_id}", ADMIN), keys::remove)
     }
 
     fn sip_io(self) -> Self {
+        const SIP_IO_ROSTER: &[&str] = &["accountId", "bucket", "tile", "status", "queue_id", "tag_id"];
         const EVENTS: &[Scope] = &[Scope::PresenceWrite, Scope::PresenceSupervise, Scope::Registrar];
         self.on(Gate::sip_io("POST", "/agent", WRITE_PRESENCE), sipio::agent::post)
-            .on(Gate::sip_io("GET", "/agent", READ_PRESENCE), sipio::agent::get)
-            .on(Gate::sip_io("GET", "/presence", READ_PRESENCE), sipio::presence::get)
+            .on(
+                Gate::sip_io("GET", "/agent", READ_PRESENCE).asked(&["accountId", "userId"]),
+                sipio::agent::get,
+            )
+            .on(Gate::sip_io("GET", "/presence", READ_PRESENCE).asked(SIP_IO_ROSTER), sipio::presence::get)
             .on(Gate::sip_io("POST", "/presence/event", EVENTS), sipio::event::post)
     }
 

@@ -1,5 +1,6 @@
 //! What all requests of a server share.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ringfence::{AccountId, Engine, Time};
@@ -9,6 +10,8 @@ use crate::auth::{KeyRing, NoRandom, Principal, Tickets, random_text};
 use crate::config::ServerConfig;
 use crate::metrics::Metrics;
 use crate::rate::RateLimits;
+use crate::repeat::Repeats;
+use crate::routes::Turns;
 use crate::sipio::event::Registrations;
 use crate::stream::Streams;
 
@@ -25,6 +28,8 @@ pub(crate) struct App {
     pub bodies: Semaphore,
     pub handshakes: Semaphore,
     pub registrations: Registrations,
+    pub repeats: Arc<Repeats>,
+    pub turns: Turns,
     /// Tells this server's request ids from another's.
     pub instance: String,
     pub requests: AtomicU64,
@@ -47,6 +52,8 @@ impl App {
             bodies: crate::body::budget(limits.bodies_bytes),
             handshakes: Semaphore::new(limits.handshakes),
             registrations: Registrations::default(),
+            repeats: Arc::default(),
+            turns: Turns::default(),
             instance: random_text::<4>("")?,
             requests: AtomicU64::new(1),
             engine,

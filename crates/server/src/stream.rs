@@ -75,6 +75,8 @@ pub(crate) struct Streams {
     roll: Arc<Roll>,
     counters: Arc<Counters>,
     heartbeat_ms: u32,
+    /// Without a byte of progress for this long a client has stalled.
+    stall: Duration,
     drain: Duration,
 }
 
@@ -86,6 +88,7 @@ impl Streams {
             roll: Arc::default(),
             counters,
             heartbeat_ms: u32::try_from(config.heartbeat_ms).unwrap_or(u32::MAX),
+            stall: Duration::from_millis(config.limits.stall_ms),
             drain: Duration::from_millis(config.limits.drain_ms),
         }
     }
@@ -134,7 +137,7 @@ pub(crate) async fn upgrade(app: Arc<App>, peer: SocketAddr, request: Request) -
     let hello = session.hello(&id, &app.config.node);
     match carrier {
         Carrier::Events(events) => {
-            let stream = EventStream { session, bell, enrolled };
+            let stream = EventStream { session, bell, enrolled, stall: app.streams.stall };
             open_events(stream, *events, hello).await.unwrap_or_else(|problem| refuse(&app, problem, &id))
         }
         Carrier::WebSocket { accept, offered } => {

@@ -35,11 +35,16 @@ impl Account {
             return Err(Refusal::Invalid { field: "caller", problem });
         }
         let queue = self.queue(&input.queue);
-        let queue = queue.ok_or_else(|| Refusal::UnknownQueue { queue: input.queue.clone() })?;
-        if let Some(reply) = self.waits_already(&input.queue, &input.call)? {
+        if queue.is_none() {
+            return Err(Refusal::UnknownQueue { queue: input.queue });
+        }
+        if let Some(reply) = self.waits_already(step, &input.queue, &input.call)? {
             return Ok(reply);
         }
-        if queue.logged_in == 0 {
+        let queue = self.queue(&input.queue);
+        let queue = queue.ok_or_else(|| Refusal::UnknownQueue { queue: input.queue.clone() })?;
+        if queue.logged_in == 0 && self.waited(&input.call).is_none_or(|place| place.queue_id != input.queue)
+        {
             let members = u32::try_from(queue.members.len()).unwrap_or(u32::MAX);
             return Err(Refusal::NoAgents { queue: input.queue, members });
         }
@@ -68,6 +73,7 @@ impl Account {
         &mut self,
         step: &mut Step,
         call_id: CallId,
+        queue: Option<&QueueId>,
         router: Option<RouterId>,
     ) -> Result<Reply, Refusal> {
         let unknown = || Refusal::NotQueued { call: call_id.clone() };
@@ -76,8 +82,11 @@ impl Account {
             (Some(waiting), _) | (None, Some(waiting)) => Waiting::clone(waiting),
             (None, None) => return Err(unknown()),
         };
+        if queue.is_some_and(|queue| waiting.queue_id != *queue) {
+            return Err(unknown());
+        }
         let queue_id = waiting.queue_id.clone();
-        if let Some(reply) = self.waits_already(&queue_id, &call_id)? {
+        if let Some(reply) = self.waits_already(step, &queue_id, &call_id)? {
             return Ok(reply);
         }
         let queue = self.queue(&queue_id).ok_or(Refusal::UnknownQueue { queue: queue_id })?;
@@ -88,12 +97,18 @@ impl Account {
     }
 
     /// Takes a caller out of the line, and back the offer that rings for it.
-    pub(crate) fn dequeue(&mut self, step: &mut Step, call_id: &CallId) -> Result<Reply, Refusal> {
+    pub(crate) fn dequeue(
+        &mut self,
+        step: &mut Step,
+        call_id: &CallId,
+        queue: Option<&QueueId>,
+    ) -> Result<Reply, Refusal> {
+        let place = self.waited(call_id).filter(|place| queue.is_none_or(|queue| place.queue_id == *queue));
+        if place.is_none() {
+            return Err(Refusal::NotQueued { call: call_id.clone() });
+        }
         let Some(call) = self.calls.get(call_id.as_str()).filter(|call| call.waiting.is_some()) else {
-            return match self.calls.get(call_id.as_str()).is_some_and(|call| call.waited.is_some()) {
-                true => Ok(Reply::Done { changed: step.changed() }),
-                false => Err(Refusal::NotQueued { call: call_id.clone() }),
-            };
+            return Ok(Reply::Done { changed: step.changed() });
         };
         if let Some(offer) = call.offer.clone() {
             self.end_without_miss(step, &offer, Outcome::Cancelled, None);
@@ -120,8 +135,22 @@ impl Account {
         self.emit(step, Change::Dequeued { call_id, outcome });
     }
 
-    /// What a repeated enqueue is told: the place, or the offer that rings already.
-    fn waits_already(&self, queue: &QueueId, id: &CallId) -> Result<Option<Reply>, Refusal> {
+    /// What a repeated enqueue is told: the offer that rings already, one for who is free by now, or the place.
+    fn waits_already(
+        &mut self,
+        step: &mut Step,
+        queue: &QueueId,
+        id: &CallId,
+    ) -> Result<Option<Reply>, Refusal> {
+        let place = self.calls.find(id.as_str());
+        let waits = |call: &Call| call.waiting.as_ref().is_some_and(|waiting| waiting.queue_id == *queue);
+        if let Some(place) = place
+            && self.calls.at(place).is_some_and(|call| waits(call) && call.offer.is_none() && !call.ended)
+        {
+            // The answer reaches the router that asks, attached or not.
+            self.next_agent(step, place);
+        }
+        let changed = step.changed();
         let Some(call) = self.calls.get(id.as_str()) else { return Ok(None) };
         if call.ended {
             return Err(Refusal::CallEnded { call: id.clone() });
@@ -135,7 +164,7 @@ impl Account {
                 Err(Refusal::AlreadyQueued { call: id.clone(), queue: waiting.queue_id.clone() })
             }
             (Some(_), Some(entry)) => {
-                Ok(Some(Reply::Granted { grant: super::reserve::grant_of(entry), changed: false }))
+                Ok(Some(Reply::Granted { grant: super::reserve::grant_of(entry), changed }))
             }
             (Some(waiting), None) => Ok(Some(self.place_reply(id, waiting, false))),
             (None, Some(entry)) => Err(Refusal::CallAlreadyOffered {
@@ -205,7 +234,7 @@ impl Account {
 
     /// The agent's queues in tier order, equal tiers by weight × age of the head, so that none of them starves.
     fn caller_for(&self, ix: Ix, agent: &Agent, now: Time) -> Option<Found> {
-        let mut queues: SmallVec<[(u8, std::cmp::Reverse<u64>, u32, Ix); 8]> = agent
+        let mut queues: SmallVec<[Pull; 8]> = agent
             .memberships
             .iter()
             .filter_map(|member| {
@@ -341,7 +370,7 @@ impl Account {
     }
 
     /// A router is there to be told of offers; its own are left to it.
-    pub(crate) fn router_up(&mut self, step: &mut Step, router: RouterId) -> Result<Reply, Refusal> {
+    pub(crate) fn router_up(&mut self, step: &Step, router: RouterId) -> Result<Reply, Refusal> {
         if self.routers.len() + self.lost_routers.len() >= ROUTERS_MAX && !self.routers.contains(&router) {
             return Err(Refusal::Limit { what: "routers attached to one account", limit: ROUTERS_MAX });
         }
@@ -354,7 +383,7 @@ impl Account {
     }
 
     /// Nobody hears what that router is told; it may come back within a grace.
-    pub(crate) fn router_down(&mut self, step: &mut Step, router: &RouterId) -> Reply {
+    pub(crate) fn router_down(&mut self, step: &Step, router: &RouterId) -> Reply {
         let changed = self.routers.remove(router);
         if changed {
             let until = step.now.plus_ms(ROUTER_GRACE_MS);
@@ -387,6 +416,9 @@ impl Account {
         }
     }
 }
+
+/// A queue of an agent, as it is walked: tier, weight × age of the head, position, place.
+type Pull = (u8, std::cmp::Reverse<u64>, u32, Ix);
 
 struct Found {
     call: Ix,

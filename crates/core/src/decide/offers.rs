@@ -148,16 +148,21 @@ impl Account {
             (call.offer.clone(), legs)
         });
         let offer = offer.filter(|offer| self.offer(offer).is_some_and(|e| concerns(&e.offer.agent_id)));
+        let mut agents: Vec<AgentId> = agent.cloned().into_iter().collect();
         if let Some(offer) = offer {
+            agents.extend(self.offer(&offer).map(|entry| entry.offer.agent_id.clone()));
             self.end_without_miss(step, &offer, Outcome::Cancelled, None);
         }
-        for leg in legs {
-            self.leg_over(step, &leg, id);
+        for leg in &legs {
+            self.leg_over(step, leg, id);
         }
+        agents.extend(legs);
+        agents.sort();
+        agents.dedup();
         if agent.is_none() && self.calls.get(id.as_str()).is_none_or(|call| !call.ended) {
             self.emit(step, Change::CallEnded { call_id: id.clone() });
         }
-        Ok(Reply::Done { changed: step.changed() })
+        Ok(Reply::Ended { agents, changed: step.changed() })
     }
 
     /// A token, when one is given, must be that of an offer of this call (and agent).

@@ -158,11 +158,11 @@ pub fn enqueue_as(queue: &str, call: &str, priority: u16, router: &str) -> Input
 }
 
 pub fn dequeue(call: &str) -> Input {
-    Input::Dequeue { call: call_id(call) }
+    Input::Dequeue { call: call_id(call), queue: None }
 }
 
 pub fn requeue(call: &str) -> Input {
-    Input::Requeue { call: call_id(call), router: None }
+    Input::Requeue { call: call_id(call), queue: None, router: None }
 }
 
 pub fn router_up(router: &str) -> Input {

@@ -102,6 +102,10 @@ pub fn reply(reply: &Result<Reply, Refusal>) -> String {
             let estimate = place.estimate_ms.map_or(String::new(), |ms| format!(" in {ms}"));
             changed(format!("{} place {} of {}{estimate}", place.call_id, place.place, place.waiting), *news)
         }
+        Ok(Reply::Ended { changed: news, .. }) => changed("ok".to_owned(), *news),
+        Ok(Reply::Entries(read)) => format!("{} entries", read.len()),
+        Ok(Reply::Queues(read)) => format!("{} queues", read.len()),
+        Ok(Reply::Config(config)) => format!("{} reasons", config.reasons.len()),
         Ok(Reply::Fed(fed)) => format!("fed {}/{}/{}", fed.applied, fed.stale, fed.unknown),
         Err(refusal) => refused(refusal),
     }

@@ -427,6 +427,27 @@ fn with_no_router_attached_a_line_does_not_push_and_the_next_one_that_attaches_i
 }
 
 #[test]
+fn with_no_router_attached_who_asks_again_is_offered_whoever_is_free_by_now() {
+    let mut world = busy(quick());
+    world.must(router_down("r1"));
+    check(
+        world,
+        vec![
+            say(0, enqueue("q", "k1")),
+            say(20, end_call("k0")),
+            say(30, enqueue("q", "k1")),
+            say(30, enqueue("q", "k1")),
+        ],
+        &[
+    "k1 place 1 of 1 | k1 waits in q",
+    "ok | 100 leg k0 over, k0 ended | 100=ready",
+    "ofr_7_2 100 live | ofr_7_2 to 100 | 100=ringing",
+    "ofr_7_2 100 live unchanged",
+],
+    );
+}
+
+#[test]
 fn a_router_that_does_not_come_back_loses_its_unanswered_offers_and_one_that_does_keeps_them() {
     let ringing = || {
         let mut world = staffed(&["100"], quick());

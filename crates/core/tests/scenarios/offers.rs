@@ -213,7 +213,10 @@ fn the_end_of_a_call_takes_the_token_of_one_of_its_legs_however_long_ago_it_was_
         );
         assert!(outcome.record.is_none());
     }
-    assert_eq!(world.step(end(fence.n)).reply, Ok(Reply::Done { changed: true }));
+    assert_eq!(
+        world.step(end(fence.n)).reply,
+        Ok(Reply::Ended { agents: vec![agent_id("100")], changed: true })
+    );
     assert!(world.account.agent(&agent_id("100")).unwrap().calls().next().is_none());
 }
 

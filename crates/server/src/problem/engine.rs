@@ -7,6 +7,7 @@ use ringfence::{Error, Refusal, RefusalKind, Time};
 use serde_json::{Map, Value, json};
 
 use super::{Problem, RETRY_SEC};
+use crate::auth::Scope;
 
 /// A quarantined account waits for a person, a full disk for room.
 const RETRY_PERSON_SEC: u32 = 30;
@@ -24,9 +25,7 @@ impl From<Error> for Problem {
             Error::Quarantined { .. } => unavailable("quarantined", RETRY_PERSON_SEC),
             Error::Moved => unavailable("moved", RETRY_SEC),
             Error::DiskFull { free_bytes } => {
-                Self::new(StatusCode::INSUFFICIENT_STORAGE, "disk_full", detail)
-                    .retry_after(RETRY_PERSON_SEC)
-                    .member("free_bytes", free_bytes)
+                unavailable("disk_full", RETRY_PERSON_SEC).member("free_bytes", free_bytes)
             }
             Error::Closed => unavailable("shutting_down", RETRY_SEC),
         }
@@ -71,7 +70,7 @@ const fn hint(refusal: &Refusal) -> Option<&'static str> {
         Refusal::StaleFence { .. } => {
             Some("send the fence the grant came with; GET /v1/offers/{id} shows it")
         }
-        Refusal::SeqMismatch { .. } => Some("read the agent again and decide anew"),
+        Refusal::SeqMismatch { .. } => Some("read the row again and decide anew"),
         Refusal::QueueFull { .. } | Refusal::NoAgents { .. } => {
             Some("send the caller elsewhere: another queue, a message, a callback")
         }
@@ -130,7 +129,13 @@ fn members(refusal: Refusal) -> (Option<&'static str>, Value) {
         }
         Refusal::MembershipDenied { agent, queue, mode, by } => (
             Some("queues"),
-            json!({ "agent_id": agent, "queue_id": queue, "membership_mode": mode, "changed_by": by }),
+            json!({
+                "agent_id": agent,
+                "queue_id": queue,
+                "membership_mode": mode,
+                "changed_by": by,
+                "scope": scope_for(mode).as_str(),
+            }),
         ),
         Refusal::DuplicateQueue { queue } => (Some("queues"), json!({ "queue_id": queue })),
         Refusal::AddressTaken { address: _, agent } => (Some("addresses"), json!({ "agent_id": agent })),
@@ -144,8 +149,13 @@ fn members(refusal: Refusal) -> (Option<&'static str>, Value) {
         Refusal::NoAgents { queue, members } => (None, json!({ "queue_id": queue, "members": members })),
         Refusal::NotQueued { call } => (None, json!({ "call_id": call })),
         Refusal::AlreadyQueued { call, queue } => (None, json!({ "call_id": call, "queue_id": queue })),
-        Refusal::Limit { what: _, limit } => (None, json!({ "limit": limit })),
+        Refusal::Limit { what, limit } => (None, json!({ "what": what, "limit": limit })),
     }
+}
+
+/// Who may change a membership of this mode.
+fn scope_for(membership_mode: &str) -> Scope {
+    if membership_mode == "static" { Scope::AgentsManage } else { Scope::PresenceSupervise }
 }
 
 fn checks_of(checks: &[Check]) -> Value {

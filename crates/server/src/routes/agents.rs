@@ -1,11 +1,19 @@
-//! `/v1/agents/{id}`: the directory.
+//! `/v1/agents`: the directory.
+
+use std::sync::Arc;
 
 use ringfence::core::agent::{Address, AddressKind, AgentEntry, AgentKind, RingMethod, Role};
-use ringfence::{AgentId, TagId};
-use serde::Deserialize;
+use ringfence::core::input::ReadEntry;
+use ringfence::core::row::{AgentRow, Live, QueueMembership, Today};
+use ringfence::{Account, AgentId, Refusal, TagId};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::calls::done;
+use super::condition::{tag, tagged, turn};
+use super::page::Page;
+use super::presence::Filter;
+use super::written::refused;
 use crate::call::{Answer, Call, ok};
 use crate::json::flag;
 use crate::problem::Problem;
@@ -72,8 +80,15 @@ impl Body {
         if self.name.as_ref().is_some_and(|name| name.chars().count() > NAME_CHARS_MAX) {
             return Err(Problem::invalid("name", format!("at most {NAME_CHARS_MAX} characters")));
         }
+        // What is read names it in both places, and may be written as it was read.
+        let listed = |target: &String| {
+            let is =
+                |address: &AddressBody| address.kind == AddressKind::Extension && address.target == *target;
+            self.addresses.iter().any(is)
+        };
+        let extension = self.extension.filter(|target| !listed(target));
         let extension =
-            self.extension.map(|target| AddressBody { kind: AddressKind::Extension, target, ring: None });
+            extension.map(|target| AddressBody { kind: AddressKind::Extension, target, ring: None });
         let addresses = extension.into_iter().chain(self.addresses);
         Ok(AgentEntry {
             name: self.name,
@@ -107,23 +122,99 @@ pub(super) async fn put(call: Call) -> Answer {
     if body.id.as_ref().is_some_and(|id| *id != agent) {
         return Err(Problem::invalid("id", "the path names another agent"));
     }
-    let answer = call.account()?.put_agent(call.by(Role::Api), agent, body.entry()?).await?;
-    ok(&json!({ "agent": call.shown(&answer.row), "seq": answer.seq, "changed": answer.changed }))
+    let (account, entry) = (call.account()?, body.entry()?);
+    let _turn = turn(&call, &account, async || written(&account, &agent).await).await?;
+    let answer = account.put_agent(call.by(Role::Api), agent, entry.clone()).await?;
+    let document = json!({ "agent": call.shown(&answer.row), "seq": answer.seq, "changed": answer.changed });
+    tagged(ok(&document), &entry)
+}
+
+/// The tag of what was written of the agent.
+async fn written(account: &Account, agent: &AgentId) -> Result<Option<String>, Problem> {
+    let read = account.read_entries(vec![agent.clone()]).await?;
+    read.entries.first().map(|read| tag(&*read.entry)).transpose()
 }
 
 pub(super) async fn get(call: Call) -> Answer {
-    call.query.only(&[])?;
     let agent: AgentId = call.id("agent_id")?;
-    let answer = call.account()?.read_agent(agent).await?;
-    let mut document = json!(answer.row.directory);
-    if let Some(fields) = document.as_object_mut() {
-        fields.insert("id".into(), json!(answer.row.agent_id));
-        fields.insert("seq".into(), json!(answer.row.seq));
+    let read = call.account_to_read().await?.read_entries(vec![agent.clone()]).await?;
+    let read = read.entries.into_iter().next().ok_or(Refusal::UnknownAgent { agent })?;
+    let entry = Arc::clone(&read.entry);
+    tagged(ok(&Document::new(&call, read, true)), &*entry)
+}
+
+/// The roster says who there is and who fits the filter; the account says what was written of those on the page.
+pub(super) async fn list(call: Call) -> Answer {
+    let (filter, page) = (Filter::read(&call.query)?, Page::<AgentId>::read(&call.query)?.or_default());
+    let live = match call.query.text("include") {
+        None => false,
+        Some("live") => true,
+        Some(_) => return Err(Problem::invalid("include", "only \"live\" is possible")),
+    };
+    let account = call.account_to_read().await?;
+    let rows = account.roster().await?.agents;
+    let ids: Vec<AgentId> =
+        rows.iter().filter(|row| filter.holds(row)).map(|row| row.agent_id.clone()).collect();
+    let page = page.of(ids, |id| id);
+    let read = account.read_entries(page.data.clone()).await?;
+    let data = read.entries.into_iter().map(|read| Document::new(&call, read, live)).collect();
+    ok(&page.with::<Document>(data))
+}
+
+/// An agent as it was written, with its memberships and, if asked for, what it is doing.
+#[derive(Serialize)]
+struct Document {
+    id: AgentId,
+    seq: u64,
+    name: Option<String>,
+    extension: Option<String>,
+    kind: AgentKind,
+    capacity: u16,
+    is_agent: bool,
+    active: bool,
+    voice: bool,
+    ring_method: RingMethod,
+    addresses: Vec<Address>,
+    tag_ids: Vec<TagId>,
+    sip_endpoint: bool,
+    queues: Vec<QueueMembership>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    live: Option<Arc<Live>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    today: Option<Arc<Today>>,
+}
+
+impl Document {
+    fn new(call: &Call, read: ReadEntry, with_live: bool) -> Self {
+        let AgentRow { agent_id, seq, directory, live, today } = call.shown(&read.row);
+        let entry = Arc::unwrap_or_clone(read.entry);
+        Self {
+            id: agent_id,
+            seq,
+            extension: entry.extension().map(str::to_owned),
+            name: entry.name,
+            kind: entry.kind,
+            capacity: entry.capacity,
+            is_agent: entry.is_agent,
+            active: entry.active,
+            voice: entry.voice,
+            ring_method: entry.ring_method,
+            addresses: entry.addresses,
+            tag_ids: entry.tags,
+            sip_endpoint: entry.sip_endpoint,
+            queues: directory.map_or_else(Vec::new, |directory| Arc::unwrap_or_clone(directory).queues),
+            live: live.filter(|_| with_live),
+            today: today.filter(|_| with_live),
+        }
     }
-    ok(&document)
 }
 
 pub(super) async fn remove(call: Call) -> Answer {
     let agent: AgentId = call.id("agent_id")?;
-    done(call.account()?.remove_agent(call.by(Role::Api), agent).await?)
+    let account = call.account()?;
+    let _turn = turn(&call, &account, async || written(&account, &agent).await).await?;
+    match account.remove_agent(call.by(Role::Api), agent).await {
+        Ok(removed) => done(removed),
+        Err(error) => Err(refused(&call, &account, error).await),
+    }
 }

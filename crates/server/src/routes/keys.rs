@@ -5,6 +5,7 @@ use ringfence::{AccountId, KeyRow};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::page::Page;
 use crate::auth::{DEV_KEY_ID, NewKey, Principal, Scope, Scopes};
 use crate::call::{Answer, Call, header_account, json, ok, resolve};
 use crate::problem::Problem;
@@ -16,7 +17,6 @@ const LABEL_CHARS_MAX: usize = 128;
 const KEYS_MAX: usize = 100_000;
 
 pub(super) async fn whoami(call: Call) -> Answer {
-    call.query.only(&[])?;
     let principal = &call.principal;
     let chosen = header_account(&call.headers)?;
     let account = resolve(principal, chosen).ok();
@@ -34,10 +34,12 @@ fn concerns(principal: &Principal, row: &KeyRow) -> bool {
 }
 
 pub(super) async fn list(call: Call) -> Answer {
-    call.query.only(&[])?;
-    let data: Vec<Value> =
-        call.app.keys.rows().iter().filter(|row| concerns(&call.principal, row)).map(document).collect();
-    ok(&json!({ "data": data }))
+    let page = Page::<String>::read(&call.query)?.or_default();
+    let mut rows = call.app.keys.rows();
+    rows.retain(|row| concerns(&call.principal, row));
+    let mut page = page.of(rows, |row| &row.id);
+    let data: Vec<Value> = page.data.drain(..).map(|row| document(&row)).collect();
+    ok(&page.with(data))
 }
 
 #[derive(Deserialize)]

@@ -27,6 +27,7 @@ ringfence: who can take this call right now?
   POST /v1/calls/{id}/end
   POST /v1/registrar/events        registrations; PUT /v1/registrar/snapshot, POST /v1/calls/events
   PUT  /v1/agents/{id}  /v1/queues/{id}  /v1/pause-reasons/{id}  /v1/settings
+  GET  /v1/agents  /v1/queues  /v1/pause-reasons      in pages
   POST /v1/tickets                 then GET /v1/stream, a websocket or text/event-stream
   GET  /v1/whoami  /v1/keys
   POST /agent  GET /agent  GET /presence  POST /presence/event      as sip.io has them

@@ -10,12 +10,10 @@ use ringfence_wire::mask;
 use serde::Serialize;
 use serde_json::json;
 
+use super::page::{List, Page};
 use crate::call::{Answer, Call, ok};
 use crate::problem::Problem;
 use crate::query::Query;
-
-/// Rows of one page.
-const LIMIT_MAX: usize = 500;
 
 /// An account's roster, or a page of it.
 #[derive(Serialize)]
@@ -34,39 +32,21 @@ struct Document<'a> {
 }
 
 pub(super) async fn roster(call: Call) -> Answer {
-    let query =
-        call.query.only(&["bucket", "tile", "status", "queue_id", "tag_id", "limit", "cursor", "count"])?;
-    let filter = Filter::read(query)?;
-    let limit = query.value::<usize>("limit")?;
-    if limit.is_some_and(|limit| !(1..=LIMIT_MAX).contains(&limit)) {
-        return Err(Problem::invalid("limit", format!("1 to {LIMIT_MAX}; without it, the whole roster")));
-    }
-    let cursor = query.value::<AgentId>("cursor")?;
-    let roster = call.account()?.roster().await?;
+    let (filter, page) = (Filter::read(&call.query)?, Page::<AgentId>::read(&call.query)?);
+    let roster = call.account_to_read().await?.roster().await?;
     let matching: Vec<&Arc<AgentRow>> = roster.agents.iter().filter(|row| filter.holds(row)).collect();
-    let total = query.text("count").is_some_and(|count| count == "exact").then_some(matching.len());
-    let mut rows =
-        matching.into_iter().filter(|row| cursor.as_ref().is_none_or(|after| row.agent_id > *after));
-    let page: Vec<&Arc<AgentRow>> = rows.by_ref().take(limit.unwrap_or(usize::MAX)).collect();
-    let more = rows.next().is_some();
-    let last = page.last().filter(|_| more).map(|row| row.agent_id.to_string());
-    ok(&document(&call, &roster, &page, total, last))
+    ok(&document(&call, &roster, page.of(matching, |row| &row.agent_id)))
 }
 
-fn document<'a>(
-    call: &Call,
-    roster: &'a Roster,
-    page: &[&'a Arc<AgentRow>],
-    total: Option<usize>,
-    next_cursor: Option<String>,
-) -> Document<'a> {
+fn document<'a>(call: &Call, roster: &'a Roster, page: List<&'a Arc<AgentRow>>) -> Document<'a> {
     let profile = call.profile();
+    let List { data, total, next_cursor } = page;
     Document {
         epoch: roster.epoch.to_string(),
         seq: roster.seq,
         tiles: roster.counts.tiles(),
         buckets: roster.counts,
-        agents: page.iter().map(|row| mask::row(row, profile)).collect(),
+        agents: data.into_iter().map(|row| mask::row(row, profile)).collect(),
         queues: &roster.queues,
         total,
         next_cursor,
@@ -135,16 +115,15 @@ fn ids<T: std::str::FromStr<Err: std::fmt::Display>>(query: &Query, name: &str) 
 }
 
 pub(super) async fn of_agent(call: Call) -> Answer {
-    call.query.only(&[])?;
     let agent: AgentId = call.id("agent_id")?;
-    let answer = call.account()?.read_agent(agent).await?;
+    let answer = call.account_to_read().await?.read_agent(agent).await?;
     ok(&json!({ "agent": call.shown(&answer.row), "seq": answer.seq }))
 }
 
 pub(super) async fn eligibility(call: Call) -> Answer {
     let agent: AgentId = call.id("agent_id")?;
-    let queue = call.query.only(&["queue_id"])?.value::<QueueId>("queue_id")?;
-    let answer = call.account()?.explain(agent.clone(), queue.clone()).await?;
+    let queue = call.query.value::<QueueId>("queue_id")?;
+    let answer = call.account_to_read().await?.explain(agent.clone(), queue.clone()).await?;
     let checks: Vec<_> = answer
         .explained
         .checks

@@ -3,11 +3,12 @@
 use axum::http::StatusCode;
 use ringfence::core::agent::Role;
 use ringfence::core::input::Ask;
-use ringfence::{AgentId, CallId, OfferAnswer, OfferId, QueueId, RouterId};
+use ringfence::{Account, AgentId, CallId, Error, OfferAnswer, OfferId, QueueId, RouterId};
 use serde::Deserialize;
 use serde_json::Map;
 
 use super::offers::GrantDocument;
+use super::written::{Written, refused};
 use crate::call::{Answer, Call, json};
 use crate::problem::{Problem, outcome_members};
 
@@ -26,6 +27,9 @@ struct QueueBody {
     router_id: Option<RouterId>,
     #[serde(default)]
     exclude: Vec<AgentId>,
+    /// Of the queue's row.
+    #[serde(default)]
+    expected_seq: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -40,6 +44,9 @@ struct AgentBody {
     lease_ms: Option<u64>,
     #[serde(default)]
     router_id: Option<RouterId>,
+    /// Of the agent's row.
+    #[serde(default)]
+    expected_seq: Option<u64>,
 }
 
 pub(super) async fn of_queue(call: Call) -> Answer {
@@ -50,7 +57,9 @@ pub(super) async fn of_queue(call: Call) -> Answer {
     }
     let ask =
         Ask { call: body.call_id, offer: body.offer_id, lease_ms: body.lease_ms, router: body.router_id };
-    granted(&call.account()?.reserve_queue(call.by(Role::Router), queue, ask, body.exclude).await?)
+    let account = call.account()?.expecting(body.expected_seq);
+    granted(&call, &account, account.reserve_queue(call.by(Role::Router), queue, ask, body.exclude).await)
+        .await
 }
 
 pub(super) async fn of_agent(call: Call) -> Answer {
@@ -58,14 +67,22 @@ pub(super) async fn of_agent(call: Call) -> Answer {
     let body: AgentBody = call.json()?;
     let ask =
         Ask { call: body.call_id, offer: body.offer_id, lease_ms: body.lease_ms, router: body.router_id };
-    granted(&call.account()?.reserve_agent(call.by(Role::Router), agent, body.queue_id, ask).await?)
+    let account = call.account()?.expecting(body.expected_seq);
+    granted(&call, &account, account.reserve_agent(call.by(Role::Router), agent, body.queue_id, ask).await)
+        .await
 }
 
 /// 201 and the grant; of a retry, 200 and what has become of it.
-fn granted(answer: &OfferAnswer) -> Answer {
-    let offer = &answer.grant.offer;
-    if answer.changed {
-        return json(StatusCode::CREATED, &GrantDocument::new(offer, Map::new()));
-    }
-    json(StatusCode::OK, &GrantDocument::new(offer, outcome_members(answer.grant.outcome.as_ref())))
+pub(super) async fn granted(call: &Call, account: &Account, answer: Result<OfferAnswer, Error>) -> Answer {
+    let OfferAnswer { grant, seq, changed } = match answer {
+        Ok(answer) => answer,
+        Err(error) => return Err(refused(call, account, error).await),
+    };
+    let (status, outcome) = if changed {
+        (StatusCode::CREATED, Map::new())
+    } else {
+        (StatusCode::OK, outcome_members(grant.outcome.as_ref()))
+    };
+    let written = Written::new(call, account, &grant.offer.agent_id, seq, changed).await;
+    json(status, &GrantDocument::written(&grant.offer, outcome, written))
 }

@@ -4,9 +4,11 @@ use axum::http::StatusCode;
 use serde_json::json;
 
 use crate::call::{Answer, Call, json};
+use crate::json::Nothing;
 use crate::problem::Problem;
 
 pub(super) async fn mint(call: Call) -> Answer {
+    let Nothing {} = call.json_or_empty()?;
     let account = call.account()?;
     let minted = call
         .app

@@ -45,7 +45,7 @@ pub(crate) async fn post(call: Call) -> Answer {
 }
 
 pub(crate) async fn get(call: Call) -> Answer {
-    let query = call.query.only(&["accountId", "userId"])?;
+    let query = &call.query;
     let account = call.account_named(query.value("accountId")?.as_ref())?;
     let agent: AgentId = query.value("userId")?.ok_or_else(|| Problem::invalid("userId", "which agent?"))?;
     let answer = account.read_agent(agent).await?;

@@ -49,9 +49,7 @@ fn require(call: &Call, scopes: &[Scope]) -> Result<(), Problem> {
     if scopes.iter().any(|scope| call.principal.allows(*scope)) {
         return Ok(());
     }
-    let names: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
-    let detail = format!("this needs the scope {}", names.join(" or "));
-    Err(Problem::new(StatusCode::FORBIDDEN, "missing_scope", detail).member("scope", names[0]))
+    Err(Problem::missing_scope(scopes, call.principal.scopes))
 }
 
 /// Numbers registrations whose sender does not, per account and key.
@@ -114,7 +112,8 @@ async fn register(call: &Call, fields: Map<String, Value>) -> Answer {
     let event = Event { source, epoch, seq, at: now, kind: EventKind::Bindings { aor, contacts } };
     let report = call.app.engine.feed(account.id(), &call.principal.key_id, vec![event]).await?;
     if let Some((_, code)) = report.refused.first() {
-        return Err(Problem::new(StatusCode::CONFLICT, code, "the registration was not taken"));
+        let problem = Problem::new(StatusCode::CONFLICT, code, "the registration was not taken");
+        return Err(problem.member("source", SOURCE).member("key_id", &*call.principal.key_id));
     }
     ok(&json!({ "accepted": report.accepted, "duplicates": report.duplicates }))
 }

@@ -7,7 +7,7 @@ use crate::call::{Answer, Call, ok};
 use crate::routes::Filter;
 
 pub(crate) async fn get(call: Call) -> Answer {
-    let query = call.query.only(&["accountId", "bucket", "tile", "status", "queue_id", "tag_id"])?;
+    let query = &call.query;
     let filter = Filter::read(query)?;
     let account = call.account_named(query.value("accountId")?.as_ref())?;
     let roster = account.roster().await?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use ringfence::{AccountId, CatchUp, Cursor, Delta, Engine, Released, ViewHead};
 use ringfence_wire::{RateClass, ViewSpec};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::bell::Bell;
@@ -17,8 +17,6 @@ use super::frame::Frame;
 use super::image::{Image, Images, Kind, Want, rounded_down};
 use super::ring::{Budget, Ring};
 
-/// How long a change of epoch may go unseen: the account's head wakes a channel, and a new epoch begins below it.
-const EPOCH_LOOK: Duration = Duration::from_secs(1);
 /// Longest a joiner waits for room among the catch-ups under way before it is sent away to come back later.
 const ROOM_WAIT: Duration = Duration::from_secs(5);
 
@@ -55,6 +53,8 @@ pub(super) struct Channel {
     position: Mutex<Position>,
     /// Locked while one is made, so that of a thousand joiners one encodes.
     images: tokio::sync::Mutex<Images>,
+    /// A catch-up was kept, and is to be let go of in time.
+    kept: Notify,
     bells: Mutex<Vec<Arc<Bell>>>,
     failed: AtomicBool,
 }
@@ -120,6 +120,7 @@ impl Channel {
             text: Arc::from(key.view.to_string()),
             position: Mutex::new(Position { epoch, boundary: head.seq, hash: Some(head.hash), ring }),
             images: tokio::sync::Mutex::default(),
+            kept: Notify::new(),
             bells: Mutex::default(),
             failed: AtomicBool::new(false),
             key,
@@ -212,6 +213,8 @@ impl Channel {
         }
         let image = Arc::new(self.make(want, room));
         images.keep(&image);
+        drop(images);
+        self.kept.notify_one();
         Ok(image)
     }
 
@@ -225,16 +228,19 @@ impl Channel {
                 let position = self.position.lock();
                 (position.epoch, position.boundary)
             };
-            let moved = timeout(EPOCH_LOOK, self.released.changed(boundary)).await.is_ok();
-            // Not waited for: while one is made, nothing else is to wait for it.
-            if let Ok(mut images) = self.images.try_lock() {
-                images.expire(Instant::now());
+            // Not waited for: whoever makes one says so afterwards.
+            let over = self.images.try_lock().ok().and_then(|mut images| images.expire(Instant::now()));
+            tokio::select! {
+                biased;
+                () = self.released.changed(Cursor { epoch, seq: boundary }) => {}
+                () = self.kept.notified() => continue,
+                () = reached(over) => continue,
             }
             if self.released.epoch() != epoch {
                 if !self.begin_anew().await {
                     return;
                 }
-            } else if moved {
+            } else {
                 sleep_until(window_ends).await;
                 self.pass(epoch, boundary);
                 window_ends = Instant::now() + window;
@@ -368,6 +374,14 @@ impl Channel {
 impl Drop for Channel {
     fn drop(&mut self) {
         self.released.unwatch(&self.key.view.view);
+    }
+}
+
+/// Without a time it is never reached.
+async fn reached(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
 

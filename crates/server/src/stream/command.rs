@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use axum::http::StatusCode;
 use ringfence::Cursor;
 use ringfence_wire::client::{ClientFrame, Subscribe};
 use ringfence_wire::server::{Error, Subscribed};
@@ -128,10 +127,7 @@ pub(super) fn require(principal: &Principal, scope: Scope) -> Result<(), Problem
     if principal.allows(scope) {
         return Ok(());
     }
-    let detail = format!("this needs the scope {}", scope.as_str());
-    Err(Problem::new(StatusCode::FORBIDDEN, "missing_scope", detail)
-        .member("scope", scope.as_str())
-        .member("held", principal.scopes.names()))
+    Err(Problem::missing_scope(&[scope], principal.scopes))
 }
 
 /// What tells a client how its subscription began.

@@ -13,7 +13,7 @@ use super::bell::Bell;
 use super::frame::Frame;
 use super::roll::Enrolled;
 use super::session::{self, End, Session};
-use super::socket::{Heard, Lost, STALL, Socket};
+use super::socket::{Heard, Lost, Socket};
 use crate::auth::Principal;
 use crate::connection::Seat;
 use crate::state::App;
@@ -57,7 +57,8 @@ impl Connection {
 
     /// Serves the client until one of both has had enough.
     pub(super) async fn serve(mut self, upgraded: Upgraded, hello: Frame) {
-        let mut socket = Box::pin(Socket::new(upgraded, STALL)).await;
+        let stall = self.opened.app.streams.stall;
+        let mut socket = Box::pin(Socket::new(upgraded, stall)).await;
         socket.allow(BYTES_PER_MINUTE_MAX);
         self.out.push(hello);
         let bell = Arc::clone(&self.opened.bell);

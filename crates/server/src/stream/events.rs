@@ -18,7 +18,6 @@ use super::connection::first_beat;
 use super::frame::Frame;
 use super::roll::Enrolled;
 use super::session::{self, End, Session};
-use super::socket::STALL;
 
 /// What a client is given to take its last words.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -31,6 +30,8 @@ pub(super) struct EventStream {
     pub(super) session: Session,
     pub(super) bell: Arc<Bell>,
     pub(super) enrolled: Enrolled,
+    /// Without a batch taken for this long the client has stalled.
+    pub(super) stall: Duration,
 }
 
 impl EventStream {
@@ -94,7 +95,7 @@ impl EventStream {
         if out.is_empty() {
             return Ok(());
         }
-        let stalled = Instant::now() + STALL;
+        let stalled = Instant::now() + self.stall;
         let until = self.session.deadline().map_or(stalled, |deadline| deadline.min(stalled));
         let place = timeout_at(until, sender.reserve()).await.map_err(|_| End::Closed(CloseCode::Slow))?;
         let place = place.map_err(|_| End::Gone)?;

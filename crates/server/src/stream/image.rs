@@ -133,11 +133,12 @@ impl Images {
         self.expected_units.clamp(1, (IMAGES_BYTES_MAX / IMAGE_UNIT_BYTES / 4) as u32)
     }
 
-    /// Lets go of what has been kept long enough.
-    pub(super) fn expire(&mut self, now: Instant) {
+    /// Lets go of what has been kept long enough, and says when the next of the rest will have been.
+    pub(super) fn expire(&mut self, now: Instant) -> Option<Instant> {
         let fresh = |image: &Arc<Image>| now.duration_since(image.made) < KEPT;
         self.snapshot.take_if(|image| !fresh(image));
         self.folds.retain(fresh);
+        self.snapshot.iter().chain(&self.folds).map(|image| image.made + KEPT).min()
     }
 }
 
@@ -207,9 +208,9 @@ mod tests {
         let mut images = Images::default();
         images.keep(&Arc::new(Image::new(1, 5, Kind::Snapshot, frames, room)));
         assert_eq!(units.available_permits(), 4);
-        images.expire(Instant::now());
+        let over = images.expire(Instant::now()).expect("something is kept");
         assert_eq!(units.available_permits(), 4, "kept for the next reader");
-        images.expire(Instant::now() + KEPT);
+        assert_eq!(images.expire(over), None);
         assert_eq!(units.available_permits(), 8);
     }
 }

@@ -28,8 +28,6 @@ const READ_BUFFER_BYTES: usize = 1024;
 const WRITE_BUFFER_BYTES: usize = 0;
 /// … or waits here; a pong is no larger than the ping it answers, and only the last one waits.
 const WRITE_BUFFER_BYTES_MAX: usize = 8 * 1024;
-/// Without a byte of progress for this long a client has stalled.
-pub(super) const STALL: Duration = Duration::from_secs(15);
 /// What a client is given to take its last words.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Messages written at once: their bytes are gathered by the kernel.
@@ -270,7 +268,7 @@ mod tests {
 
     #[tokio::test]
     async fn last_words_come_after_the_message_that_was_being_written() {
-        let (mut socket, client) = pair(STALL).await;
+        let (mut socket, client) = pair(Duration::from_secs(15)).await;
         let mut many = frames(400);
         assert!(
             timeout(Duration::from_millis(100), socket.write(&mut many)).await.is_err(),

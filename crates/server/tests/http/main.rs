@@ -6,14 +6,22 @@
 mod client;
 mod server;
 
+mod conditions;
+mod conflicts;
+mod disk;
 mod documents;
 mod feeds;
 mod keys;
+mod line;
 mod presence;
 mod problems;
+mod puller;
 mod random;
 mod rates;
+mod reads;
+mod repeats;
 mod roles;
 mod routing;
 mod seed;
 mod shutdown;
+mod writes;

@@ -12,14 +12,19 @@ const READ: &[&str] = &["presence:read", "presence:supervise"];
 const WRITE: &[&str] = &["presence:write", "presence:supervise"];
 
 const TABLE: &[Row] = &[
+    ("GET", "/v1/agents", &["agents:read", "agents:manage"]),
     ("GET", "/v1/agents/a", &["agents:read", "agents:manage"]),
     ("PUT", "/v1/agents/a", &["agents:manage"]),
     ("DELETE", "/v1/agents/a", &["agents:manage"]),
+    ("GET", "/v1/queues", &["queues:read", "queues:manage"]),
     ("GET", "/v1/queues/q", &["queues:read", "queues:manage"]),
     ("PUT", "/v1/queues/q", &["queues:manage"]),
     ("DELETE", "/v1/queues/q", &["queues:manage"]),
+    ("GET", "/v1/pause-reasons", &["queues:read", "queues:manage"]),
+    ("GET", "/v1/pause-reasons/r", &["queues:read", "queues:manage"]),
     ("PUT", "/v1/pause-reasons/r", &["queues:manage"]),
     ("DELETE", "/v1/pause-reasons/r", &["queues:manage"]),
+    ("GET", "/v1/settings", &["agents:read", "agents:manage"]),
     ("PUT", "/v1/settings", &["agents:manage"]),
     ("POST", "/v1/agents/a/events", WRITE),
     ("GET", "/v1/presence", READ),

@@ -27,6 +27,7 @@ async fn a_call_is_reserved_rung_answered_and_ended() {
                 "offer_id": "o1", "fence": grant["fence"], "call_id": "c1", "queue_id": "q1", "agent_id": "1001",
                 "addresses": [{ "type": "extension", "target": "1001", "ring": true }],
                 "granted_at": START_MS, "expires_at": START_MS + 20_000,
+                "agent": grant["agent"], "seq": grant["seq"], "changed": true,
             })
         );
         let again = server.must(200, "POST", "/v1/queues/q1/reserve", ask).await;

@@ -31,8 +31,13 @@ pub fn dev() -> ServerConfig {
 
 /// Runs `test` against a server with an empty engine; then stops both, as their owner has to.
 pub async fn serving(config: ServerConfig, test: impl AsyncFnOnce(&Running)) {
+    serving_from(Options::memory(), config, test).await;
+}
+
+/// The same with an engine that is opened so.
+pub async fn serving_from(options: Options, config: ServerConfig, test: impl AsyncFnOnce(&Running)) {
     let clock = Clock::manual(Time::from_ms(START_MS));
-    let options = Options { create_on_first_use: config.dev, clock: clock.clone(), ..Options::memory() };
+    let options = Options { create_on_first_use: config.dev, clock: clock.clone(), ..options };
     let engine = Engine::open(options).await.unwrap();
     let bound = Server::bind(engine.clone(), config).unwrap();
     let running = Running { addr: bound.addr(), clock };

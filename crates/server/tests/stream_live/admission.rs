@@ -37,7 +37,7 @@ async fn refusals_come_before_the_upgrade_with_their_reason() {
         Dial::key(&board).header("origin", origin).connect(&world).await.unwrap();
     }
     assert_eq!(Dial::key(&board).connect(&world).await.unwrap().protocol, None, "none offered, none echoed");
-    world.end().await;
+    world.end(()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -56,7 +56,7 @@ async fn a_ticket_opens_one_connection() {
     let client = by_protocol.clone().connect(&world).await.unwrap();
     assert_eq!(client.protocol.as_deref(), Some("ringfence.v1.json"), "the ticket is not echoed");
     assert_eq!(refused(&world, by_protocol).await.0, 401);
-    world.end().await;
+    world.end(client).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -79,7 +79,7 @@ async fn only_who_may_see_numbers_sees_everything() {
     assert_eq!(client.subscribe(full).await["type"], "subscribed");
     client.send(json!({ "type": "refresh", "token": board })).await;
     assert_eq!(client.until("error").await["code"], "missing_scope", "what it watches needs more");
-    world.end().await;
+    world.end(client).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -91,17 +91,17 @@ async fn an_account_sees_nothing_of_another() {
     assert!(client.all().agents.is_empty());
     let both = Dial::key(DEV_KEY).query("?account=other").header("x-account-id", "another");
     assert_eq!(refused(&world, both).await.0, 400);
-    world.end().await;
+    world.end(client).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn so_many_handshakes_at_once_and_no_more() {
     let world = World::with(|config| config.limits.handshakes = 0).await;
     assert_eq!(refused(&world, Dial::key(DEV_KEY)).await, (503, "overloaded".to_owned()));
-    world.end().await;
+    world.end(()).await;
     let world = World::with(|config| config.limits.handshakes = 1).await;
     for _ in 0..3 {
         Client::new(&world).await;
     }
-    world.end().await;
+    world.end(()).await;
 }

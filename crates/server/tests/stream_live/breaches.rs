@@ -42,7 +42,7 @@ async fn every_breach_has_its_close_code() {
     world.stir(1001, 3).await;
     let seq = world.seq().await;
     witness.settle(ALL, seq).await;
-    world.end().await;
+    world.end(witness).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -54,7 +54,7 @@ async fn a_message_too_large_in_its_fragments_is_too_large() {
         client.socket.send(Message::Frame(Frame::message(vec![b' '; 2_000], code, false))).await.unwrap();
     }
     assert_eq!(client.close_code().await, Some(4013));
-    world.end().await;
+    world.end(client).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -63,7 +63,7 @@ async fn unmasked_bytes_are_no_client() {
     let mut client = Client::new(&world).await;
     client.socket.get_mut().write_all(b"\x81\x02{}").await.unwrap();
     assert_eq!(client.close_code().await, Some(4009));
-    world.end().await;
+    world.end(client).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -85,7 +85,7 @@ async fn a_client_that_never_stops_talking_is_closed() {
     client.settle(ALL, seq).await;
     client.send(json!({ "type": "ack", "view": ALL, "seq": 1 })).await;
     assert_eq!(client.close_code().await, Some(4101));
-    world.end().await;
+    world.end(client).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -105,5 +105,5 @@ async fn endless_empty_fragments_are_counted_too() {
     while world.metric("stream_connections").await > 0 {
         tokio::task::yield_now().await;
     }
-    world.end().await;
+    world.end(client).await;
 }

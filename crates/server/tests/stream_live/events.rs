@@ -145,7 +145,7 @@ async fn an_event_stream_resumes_by_its_last_event() {
 
     let foreign = Listener::open(&world, QUERY, Some("7:1"), again.table.clone()).await;
     assert_eq!(foreign.unwrap().until("reset").await.data["view"], "account;full");
-    world.end().await;
+    world.end(again).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -160,7 +160,7 @@ async fn what_an_event_stream_cannot_be_is_said_with_a_status() {
         let refused = Listener::open(&world, query, last_id, Table::default()).await.err();
         assert_eq!(refused, Some(status), "{query} {last_id:?}");
     }
-    world.end().await;
+    world.end(()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

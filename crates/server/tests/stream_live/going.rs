@@ -30,6 +30,7 @@ async fn a_draining_server_says_when_to_come_back() {
     let spread: Vec<u64> = windows.iter().map(|(lo, _)| *lo).collect();
     assert_eq!(spread, (0..8).map(|n| n * 5_000 / 8).collect::<Vec<_>>());
     assert!(windows.iter().all(|(lo, hi)| lo < hi));
+    drop(clients);
     stopping.end().await;
 }
 
@@ -44,7 +45,7 @@ async fn a_revoked_key_closes_its_connections_and_no_other() {
     assert_eq!(theirs.close_code().await, Some(4001));
     assert!(since.elapsed() < Duration::from_secs(3), "{:?}", since.elapsed());
     ours.watch_all().await;
-    world.end().await;
+    world.end((ours, theirs)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -63,5 +64,5 @@ async fn who_leaves_leaves_nothing_behind() {
             tokio::task::yield_now().await;
         }
     }
-    world.end().await;
+    world.end(()).await;
 }

@@ -38,7 +38,7 @@ async fn a_snapshot_and_its_deltas_are_what_presence_says() {
     assert_same(&world, client.all()).await;
     assert_eq!(client.all().seen.snapshots, 1);
     assert!(client.all().agents.len() == 149 && client.all().queues.len() == 1);
-    world.end().await;
+    world.end(client).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -74,7 +74,7 @@ async fn a_client_that_comes_back_misses_nothing_and_gets_no_snapshot() {
         let subscribed = Client::new(&world).await.resume_all(table).await;
         assert_eq!(subscribed["how"], "live", "{subscribed}");
     }
-    world.end().await;
+    world.end(()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -97,7 +97,7 @@ async fn what_cannot_be_resumed_is_reset_on_the_same_connection() {
         }
         assert_same(&world, client.all()).await;
     }
-    world.end().await;
+    world.end(client).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -123,7 +123,7 @@ async fn a_view_is_watched_once_and_left_again() {
     }
     let more = client.subscribe(json!({ "view": { "queue": "q63" } })).await;
     assert_eq!(more["code"], "too_many_views");
-    world.end().await;
+    world.end((client, again)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -145,7 +145,7 @@ async fn agents_come_into_a_queues_view_and_go() {
         client.views["queue:sales"].agents["1002"]["directory"].is_object(),
         "sent whole when it comes in"
     );
-    world.end().await;
+    world.end(client).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -168,7 +168,7 @@ async fn a_heartbeat_proves_the_table_and_a_resync_renews_it() {
     }
     assert_same(&world, client.all()).await;
     assert_eq!(world.metric("stream_resyncs_total").await, 1);
-    world.end().await;
+    world.end(client).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -179,5 +179,5 @@ async fn a_command_is_refused_and_costs_nothing_else() {
     let error: Value = client.until("error").await;
     assert_eq!((&error["id"], &error["code"]), (&json!(5), &json!("unsupported_command")));
     client.watch_all().await;
-    world.end().await;
+    world.end(client).await;
 }

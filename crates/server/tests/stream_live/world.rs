@@ -133,7 +133,9 @@ impl World {
         Stopping { engine: self.engine, served: self.served }
     }
 
-    pub async fn end(self) {
+    /// The clients go first: one that stays and reads nothing more is given its time for last words.
+    pub async fn end(self, clients: impl Sized) {
+        drop(clients);
         self.stop().end().await;
     }
 }
