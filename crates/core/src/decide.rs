@@ -6,6 +6,7 @@ mod contacts;
 mod directory;
 mod due;
 mod offers;
+mod pick;
 mod presence;
 mod reserve;
 

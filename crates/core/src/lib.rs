@@ -33,8 +33,10 @@ pub mod call;
 pub mod contact;
 mod deadline;
 pub mod feed;
+mod lots;
 pub mod offer;
 pub mod queue;
+mod ready;
 mod roll;
 pub mod slab;
 

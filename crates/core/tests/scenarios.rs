@@ -24,3 +24,5 @@ mod phones;
 mod queues;
 #[path = "scenarios/status.rs"]
 mod status;
+#[path = "scenarios/strategies.rs"]
+mod strategies;

@@ -94,7 +94,7 @@ impl Account {
         self.offer_answer(Input::ReserveAgent { agent, queue, ask }, by).await
     }
 
-    /// Reserves the next agent of the queue: by tier, longest idle, position, id.
+    /// Reserves the next agent of the queue: by tier, the queue's strategy, position, id.
     pub async fn reserve_queue(
         &self,
         by: By,

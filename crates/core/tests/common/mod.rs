@@ -3,6 +3,7 @@
 
 #![allow(dead_code, unused_imports, reason = "every test file uses its own part of this")]
 
+pub mod choice;
 pub mod commands;
 pub mod oracle;
 pub mod scenario;
