@@ -39,7 +39,9 @@ pub(crate) fn input(account: &mut Account, step: &mut Step, input: Input, by: &B
         Input::RemoveReason { reason } => account.decide_remove_reason(step, reason),
         Input::Event(event) => account.decide_event(step, event, by),
         Input::ReserveAgent { agent, queue, ask } => account.reserve_agent(step, &agent, queue.as_ref(), ask),
-        Input::ReserveQueue { queue, ask, exclude } => account.reserve_queue(step, &queue, ask, &exclude),
+        Input::ReserveQueue { queue, ask, exclude, prefer } => {
+            account.reserve_queue(step, &queue, ask, &exclude, &prefer)
+        }
         Input::Offer { offer, fence, verb } => account.decide_offer(step, &offer, fence, verb),
         Input::EndCall { call, agent, fence } => account.decide_end_call(step, &call, agent.as_ref(), fence),
         Input::Feed { items, create } => account.decide_feed(step, items, create),

@@ -69,6 +69,8 @@ pub enum Input {
         queue: QueueId,
         ask: Ask,
         exclude: Vec<AgentId>,
+        /// Tried before the strategy chooses, in this order; at most [`PREFER_MAX`].
+        prefer: Vec<AgentId>,
     },
     Offer {
         offer: OfferId,
@@ -101,6 +103,9 @@ pub enum Input {
 pub const AGENTS_PER_RECORD: usize = 64;
 /// Items of one feed input.
 pub const FEED_ITEMS_MAX: usize = AGENTS_PER_RECORD;
+
+/// Agents one reserve may prefer.
+pub const PREFER_MAX: usize = 64;
 
 /// A presence event (model.md §8), atomic with its queue choices.
 #[derive(Debug, Clone, PartialEq, Eq)]

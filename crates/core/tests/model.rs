@@ -258,8 +258,11 @@ struct Before {
 fn before_reserve(driver: &Driver, reference: &Reference, input: &Input) -> Option<Before> {
     let now = driver.world.now;
     let seen = Seen::of(&driver.world.account);
-    let (target, queue, ask, eligible) = if let Input::ReserveQueue { queue, ask, exclude } = input {
-        let eligible = eligible(&seen, reference, queue, (&ask.call, exclude), now);
+    let (target, queue, ask, eligible) = if let Input::ReserveQueue { queue, ask, exclude, prefer } = input {
+        let mut eligible = eligible(&seen, reference, queue, (&ask.call, exclude), now);
+        if let Some(preferred) = prefer.iter().find(|id| eligible.agents.contains(id)) {
+            eligible.choice = Some(preferred.clone());
+        }
         (Target::Queue(queue.clone()), Some(queue), ask, eligible)
     } else if let Input::ReserveAgent { agent, queue: Some(queue), ask } = input {
         let Eligible { mut agents, sure, .. } = eligible(&seen, reference, queue, (&ask.call, &[]), now);
@@ -319,7 +322,11 @@ fn f3_and_f5_hold_of_a_reserve(before: &Before, reference: &Reference, outcome: 
             let (agent, eligible) = (&grant.offer.agent_id, &before.eligible);
             if eligible.sure {
                 assert!(eligible.agents.contains(agent), "F5: {agent:?} fails a clause");
-                assert_eq!(Some(agent), eligible.choice.as_ref(), "tier, strategy, position, id");
+                assert_eq!(
+                    Some(agent),
+                    eligible.choice.as_ref(),
+                    "preferred, else tier, strategy, position, id"
+                );
             }
         }
         (Err(Refusal::NotOfferable { .. } | Refusal::NoAgent { .. }), None) if before.eligible.sure => {

@@ -20,6 +20,8 @@ mod offers;
 mod outcomes;
 #[path = "scenarios/phones.rs"]
 mod phones;
+#[path = "scenarios/prefer.rs"]
+mod prefer;
 #[path = "scenarios/queues.rs"]
 mod queues;
 #[path = "scenarios/status.rs"]

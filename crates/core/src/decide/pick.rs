@@ -19,6 +19,8 @@ const DRAWS_MAX: u64 = 64;
 pub(super) struct Wish<'a> {
     pub call: &'a CallId,
     pub exclude: &'a [AgentId],
+    /// Tried first, in this order.
+    pub prefer: &'a [AgentId],
 }
 
 /// A look for somebody to offer a call to, and what was seen on the way.
@@ -28,6 +30,7 @@ struct Search<'a> {
     call: Option<&'a Call>,
     exclude: &'a [AgentId],
     now: Time,
+    first_reserve: Time,
     /// Of the grant to be made.
     fence: Fence,
     failing: [u32; Clause::COUNT],
@@ -45,21 +48,24 @@ enum Look {
 impl Account {
     pub(super) fn pick(&self, queue: &Queue, wish: &Wish<'_>, now: Time) -> Result<Ix, Refusal> {
         let call = self.calls.get(wish.call.as_str());
-        let first_reserve = call.map_or(now, |call| call.first_reserve);
         let mut search = Search {
             account: self,
             queue,
             call,
             exclude: wish.exclude,
             now,
+            first_reserve: call.map_or(now, |call| call.first_reserve),
             fence: self.next_fence(),
             failing: queue.failing,
             just_tried: None,
         };
+        if let Some(ix) = search.preferred(wish.prefer) {
+            return Ok(ix);
+        }
         let mut earliest = queue.soonest.first().map(|(at, _)| *at);
         let mut tiers = queue.tiers.iter().filter(|(_, tier)| !tier.ready.is_empty());
         while let Some((number, tier)) = tiers.next() {
-            let opens = queue.tier_opens(*number, first_reserve);
+            let opens = queue.tier_opens(*number, search.first_reserve);
             if opens > now {
                 // Tiers are in order: none of the rest is open either.
                 let closed = tier.ready.len() + tiers.map(|(_, tier)| tier.ready.len()).sum::<usize>();
@@ -85,6 +91,26 @@ impl Account {
 }
 
 impl Search<'_> {
+    /// The first of these who passes the fence as any member must, whatever the strategy and whichever open tier.
+    fn preferred(&mut self, agents: &[AgentId]) -> Option<Ix> {
+        let queue_ix = *self.account.queue_by_id.get(&self.queue.id)?;
+        for id in agents {
+            let Some(ix) = self.account.agent_by_id.get(id).copied() else { continue };
+            let agent = self.account.agents.get(ix);
+            let Some(member) = agent.and_then(|agent| agent.membership(queue_ix)) else { continue };
+            if self.queue.tier_opens(member.tier, self.first_reserve) > self.now {
+                continue;
+            }
+            match self.look(ix) {
+                Look::Takes => return Some(ix),
+                Look::JustTried => self.just_tried = self.just_tried.or(Some(ix)),
+                // Counted where all the others are.
+                Look::Fails(_) => {}
+            }
+        }
+        None
+    }
+
     fn of_tier(&mut self, number: u8, tier: &Tier) -> Option<Ix> {
         match self.queue.settings.strategy {
             Strategy::LongestIdle
@@ -211,7 +237,8 @@ mod tests {
         let call = CallId::parse(call).unwrap();
         let ask = Ask { call: call.clone(), offer: None, lease_ms: None, router: None };
         let queue = QueueId::parse("q").unwrap();
-        let reply = say(account, Input::ReserveQueue { queue, ask, exclude: Vec::new() });
+        let input = Input::ReserveQueue { queue, ask, exclude: Vec::new(), prefer: Vec::new() };
+        let reply = say(account, input);
         let looks = LOOKS.get();
         let Reply::Granted { grant, .. } = reply else { panic!("{reply:?}") };
         let (offer, fence) = (grant.offer.offer_id.clone(), grant.offer.fence);

@@ -9,7 +9,7 @@ use crate::call::LEGS_MAX;
 use crate::fact::Change;
 use crate::fence::{Check, Clause, ClauseSet, OfferKind};
 use crate::id::{AgentId, CallId, OfferId, QueueId};
-use crate::input::{Ask, Explained, Grant, Reply};
+use crate::input::{Ask, Explained, Grant, PREFER_MAX, Reply};
 use crate::offer::{Fence, LEASE_MS, LEASE_SEC_DEFAULT, Offer, OfferEntry, Target};
 use crate::queue::Queue;
 use crate::refusal::Refusal;
@@ -46,21 +46,26 @@ impl Account {
         self.grant_to(step, ix, queue_id.cloned(), target, ask)
     }
 
-    /// Tier, then the queue's strategy, then position, then id, among the members that can be offered a call now.
+    /// Those preferred, then by tier, the queue's strategy, position and id, among the members that can be offered a call
+    /// now.
     pub(crate) fn reserve_queue(
         &mut self,
         step: &mut Step,
         queue_id: &QueueId,
         ask: Ask,
         exclude: &[AgentId],
+        prefer: &[AgentId],
     ) -> Result<Reply, Refusal> {
         let target = Target::Queue(queue_id.clone());
         if let Some(reply) = self.retried(&ask, &target, Some(queue_id))? {
             return Ok(reply);
         }
         self.check_call(&ask)?;
+        if prefer.len() > PREFER_MAX {
+            return Err(Refusal::Limit { what: "preferred agents of one reserve", limit: PREFER_MAX });
+        }
         let queue = self.queue(queue_id).ok_or_else(|| Refusal::UnknownQueue { queue: queue_id.clone() })?;
-        match self.pick(queue, &Wish { call: &ask.call, exclude }, step.now) {
+        match self.pick(queue, &Wish { call: &ask.call, exclude, prefer }, step.now) {
             Ok(ix) => self.grant_to(step, ix, Some(queue_id.clone()), target, ask),
             Err(refusal) => {
                 // Tiers open from the call's first reserve, also from one that found nobody.

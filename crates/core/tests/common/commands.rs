@@ -72,6 +72,7 @@ pub enum Cmd {
         queue: u8,
         ask: Wanted,
         exclude: Option<u8>,
+        prefer: Option<u8>,
     },
     /// On the nth latest grant, with its own token or another.
     Verb {
@@ -210,9 +211,11 @@ impl Driver {
             Cmd::ReserveAgent { agent, queue, ask } => {
                 Input::ReserveAgent { agent: nth_agent(*agent), queue: queue.map(nth_queue), ask: ask.ask() }
             }
-            Cmd::ReserveQueue { queue, ask, exclude } => {
+            Cmd::ReserveQueue { queue, ask, exclude, prefer } => {
                 let exclude = exclude.map(nth_agent).into_iter().collect();
-                Input::ReserveQueue { queue: nth_queue(*queue), ask: ask.ask(), exclude }
+                // The neighbour is preferred as well, and tried after.
+                let prefer = prefer.map_or(Vec::new(), |n| vec![nth_agent(n), nth_agent(n + 1)]);
+                Input::ReserveQueue { queue: nth_queue(*queue), ask: ask.ask(), exclude, prefer }
             }
             Cmd::Verb { nth, verb, own } => self.verb(*nth, verb, *own),
             Cmd::EndCall { call, agent, token } => {
@@ -424,8 +427,8 @@ pub fn cmd() -> impl Strategy<Value = Cmd> {
         2 => (0..AGENTS, 0..4_u8).prop_map(|(agent, reason)| Cmd::Pause { agent, reason }),
         4 => (0..AGENTS, prop::option::of(0..QUEUES), wanted())
             .prop_map(|(agent, queue, ask)| Cmd::ReserveAgent { agent, queue, ask }),
-        8 => (0..QUEUES, wanted(), prop::option::weighted(0.1, 0..AGENTS))
-            .prop_map(|(queue, ask, exclude)| Cmd::ReserveQueue { queue, ask, exclude }),
+        8 => (0..QUEUES, wanted(), prop::option::weighted(0.1, 0..AGENTS), prop::option::weighted(0.15, 0..AGENTS))
+            .prop_map(|(queue, ask, exclude, prefer)| Cmd::ReserveQueue { queue, ask, exclude, prefer }),
         12 => (0..4_u8, verb(), prop::bool::weighted(0.85)).prop_map(|(nth, verb, own)| Cmd::Verb { nth, verb, own }),
         3 => (0..CALLS, prop::option::weighted(0.3, 0..AGENTS), prop::option::weighted(0.3, any::<bool>()))
             .prop_map(|(call, agent, token)| Cmd::EndCall { call, agent, token }),

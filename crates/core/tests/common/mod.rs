@@ -135,7 +135,12 @@ pub fn reserve_for(agent: &str, queue: &str, call: &str, offer: &str) -> Input {
 }
 
 pub fn reserve_from(queue: &str, call: &str, offer: &str) -> Input {
-    Input::ReserveQueue { queue: queue_id(queue), ask: ask(call, offer), exclude: Vec::new() }
+    reserve_preferring(queue, call, offer, &[])
+}
+
+pub fn reserve_preferring(queue: &str, call: &str, offer: &str, prefer: &[&str]) -> Input {
+    let prefer = prefer.iter().map(|id| agent_id(id)).collect();
+    Input::ReserveQueue { queue: queue_id(queue), ask: ask(call, offer), exclude: Vec::new(), prefer }
 }
 
 pub fn end_call(call: &str) -> Input {
