@@ -68,6 +68,42 @@ pub struct RequiredTags {
     pub tags: Vec<TagId>,
 }
 
+/// Whether a caller is given to the agent they talked to last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StickyMode {
+    #[default]
+    Off,
+    /// That agent is tried first.
+    Prefer,
+    /// That agent is waited for, as long as `hold_sec`.
+    Strict,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sticky {
+    pub mode: StickyMode,
+    /// How long after the call an agent is remembered, 1..=[`STICKY_WINDOW_SEC_MAX`].
+    pub window_sec: u32,
+    /// How long `strict` waits, 0..=3600.
+    pub hold_sec: u32,
+}
+
+impl Default for Sticky {
+    fn default() -> Self {
+        Self { mode: StickyMode::Off, window_sec: 86_400, hold_sec: 30 }
+    }
+}
+
+/// Longest wait of a call in line: a day.
+pub const MAX_WAIT_SEC_MAX: u32 = 86_400;
+/// Most calls a queue's own limit may allow.
+pub const MAX_QUEUED_MAX: u32 = 100_000;
+pub const WEIGHT_MAX: u32 = 1_000;
+/// Longest memory of a caller's agent: 30 days.
+pub const STICKY_WINDOW_SEC_MAX: u32 = 30 * 86_400;
+
 /// Settings of a queue (model.md §6) with their defaults. Durations are seconds.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -89,6 +125,13 @@ pub struct QueueSettings {
     /// Tier n opens n × this after the call's first reserve, counted from the lowest tier; 0: all at once.
     pub tier_wait_sec: u32,
     pub required_tags: Option<RequiredTags>,
+    /// Longest wait of a call in line, 1..=[`MAX_WAIT_SEC_MAX`].
+    pub max_wait_sec: u32,
+    /// Calls in line at once, at most [`MAX_QUEUED_MAX`]; 0: as many as the account may have.
+    pub max_queued: u32,
+    /// Share of a freed agent among queues of one tier, 1..=[`WEIGHT_MAX`].
+    pub weight: u32,
+    pub sticky: Sticky,
 }
 
 impl Default for QueueSettings {
@@ -107,6 +150,10 @@ impl Default for QueueSettings {
             no_answer_cooldown_sec: 0,
             tier_wait_sec: 0,
             required_tags: None,
+            max_wait_sec: 600,
+            max_queued: 0,
+            weight: 1,
+            sticky: Sticky::default(),
         }
     }
 }
@@ -135,6 +182,22 @@ impl QueueSettings {
         ] {
             if sec > 3600 {
                 return Err((field, "at most 3600 seconds".to_owned()));
+            }
+        }
+        self.check_line()
+    }
+
+    /// What a waiting call goes by.
+    fn check_line(&self) -> Result<(), (&'static str, String)> {
+        for (field, range, value) in [
+            ("max_wait_sec", 1..=MAX_WAIT_SEC_MAX, self.max_wait_sec),
+            ("max_queued", 0..=MAX_QUEUED_MAX, self.max_queued),
+            ("weight", 1..=WEIGHT_MAX, self.weight),
+            ("sticky.window_sec", 1..=STICKY_WINDOW_SEC_MAX, self.sticky.window_sec),
+            ("sticky.hold_sec", 0..=3600, self.sticky.hold_sec),
+        ] {
+            if !range.contains(&value) {
+                return Err((field, format!("{} to {}; it is {value}", range.start(), range.end())));
             }
         }
         Ok(())
