@@ -34,7 +34,8 @@ pub fn cycles() -> Result<f64, Failure> {
     for (n, call) in calls?.into_iter().enumerate() {
         now = now.plus_ms(u64::from(n % 300 == 0));
         let ask = Ask { call: call.clone(), offer: None, lease_ms: None, router: None };
-        let input = Input::ReserveQueue { queue: queue.clone(), ask, exclude: Vec::new() };
+        let input =
+            Input::ReserveQueue { queue: queue.clone(), ask, exclude: Vec::new(), prefer: Vec::new() };
         let Ok(Reply::Granted { grant, .. }) = account.step(input, &By::ROUTER, now).reply else {
             return Err("a reserve was refused".into());
         };

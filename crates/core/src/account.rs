@@ -195,6 +195,7 @@ impl Account {
             facts: Vec::new(),
             agents: IxSet::default(),
             calls: IxSet::default(),
+            passed_over: IxSet::default(),
             pushes: 0,
             system: true,
             replied_facts: 0,
@@ -342,6 +343,8 @@ pub(crate) struct Step {
     pub agents: IxSet,
     /// Calls whose offers ended: they wait again, if they wait.
     pub calls: IxSet,
+    /// Agents who were kept from a caller they had been tried for, because somebody else is free.
+    pub passed_over: IxSet,
     /// Offers pushed to callers who wait.
     pub pushes: usize,
     /// What is decided at the moment is nobody's wish but the engine's.

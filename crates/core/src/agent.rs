@@ -225,6 +225,15 @@ pub struct LastOffer {
     pub outcome: Outcome,
 }
 
+/// Calls the fence gave to the agent since the last login, whichever queue they came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub struct Tally {
+    /// Offers answered; each counts once.
+    pub answered: u32,
+    /// Length of the calls that are over, ms.
+    pub talk_ms: u64,
+}
+
 /// Who made a change (model.md §8).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -280,6 +289,11 @@ pub struct Agent {
     pub ready_since: Time,
     pub changed_by: By,
     pub ledger: Ledger,
+    #[serde(default)]
+    pub tally: Tally,
+    /// The tally the queues' indexes go by: between a change and what follows from it, the one before.
+    #[serde(skip)]
+    pub(crate) ranked: Tally,
     /// Addresses an offer rings, in the order of the ring method; derived from the entry.
     #[serde(skip)]
     pub(crate) ringable: Option<Arc<[Address]>>,
@@ -309,6 +323,8 @@ impl Agent {
             ready_since: at,
             changed_by: by,
             ledger: Ledger::begin(at),
+            tally: Tally::default(),
+            ranked: Tally::default(),
             ringable: None,
             aors: Vec::new(),
         }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::account::{Account, Moment, TOMBSTONE_MS, TOMBSTONES_MAX, Tombstone};
-use crate::agent::{Agent, By, LastOffer, Membership, Slot, Standing, Status};
+use crate::agent::{Agent, By, LastOffer, Membership, Slot, Standing, Status, Tally};
 use crate::bucket::Bucket;
 use crate::call::{AgentCall, Call, MEMORY_MAX, MEMORY_MS, WrapUp};
 use crate::deadline::Deadline;
@@ -13,7 +13,8 @@ use crate::fence::ClauseSet;
 use crate::id::{AgentId, CallId, OfferId, ReasonId};
 use crate::offer::{Ended, OfferEntry, Outcome};
 use crate::page::PageKey;
-use crate::queue::{Queue, Stood};
+use crate::queue::{Queue, Turn};
+use crate::ready::Stood;
 use crate::slab::Ix;
 use crate::time::Time;
 
@@ -139,13 +140,16 @@ impl Account {
             agent.changed_by = by.clone();
             self.touched.agents.insert(ix);
         }
+        let ranked_anew = agent.ranked != agent.tally && offerable(&old) && offerable(&standing);
         if old.failing != standing.failing
             || old.ready_at != standing.ready_at
             || agent.ready_since != ready_since
+            || ranked_anew
         {
             self.reindex(ix, standing, ready_since, moment.seq);
         } else {
             agent.standing = standing;
+            agent.ranked = agent.tally;
         }
         self.watch_grace(ix, &standing, moment.at);
         self.dirty.insert(PageKey::agent(ix));
@@ -154,10 +158,11 @@ impl Account {
     /// Moves the agent from where the old standing put it in its queues to where the new one does.
     fn reindex(&mut self, ix: Ix, standing: Standing, ready_since: Time, seq: u64) {
         let Some(agent) = self.agents.get_mut(ix) else { return };
-        let from = Stood { standing: agent.standing, ready_since: agent.ready_since };
-        let to = Stood { standing, ready_since };
+        let from = Stood::of(agent);
+        let to = Stood { standing, ready_since, tally: agent.tally };
         agent.standing = standing;
         agent.ready_since = ready_since;
+        agent.ranked = agent.tally;
         let turned = (from.standing.failing == ClauseSet::EMPTY) != (standing.failing == ClauseSet::EMPTY);
         for membership in &agent.memberships {
             if let Some(queue) = self.queues.get_mut(membership.queue) {
@@ -206,7 +211,7 @@ impl Account {
             }
         };
         if let Some(queue) = self.queues.get_mut(ix) {
-            queue.settings = settings.clone();
+            queue.set(settings, &self.agents);
             queue.seq = moment.seq;
         }
         self.look_at_line(ix, moment.at);
@@ -266,7 +271,23 @@ impl Account {
         self.dirty.insert(PageKey::offer(offer.fence.n));
         let place = self.offers.insert(entry.clone());
         self.deadlines.arm(offer.expires_at, Deadline::Offer(place));
+        if let Some(queue) = &offer.queue_id {
+            self.take_turn(ix, queue);
+        }
         Some(ix)
+    }
+
+    /// The agent is the one of its tier whom the queue was granted last.
+    fn take_turn(&mut self, ix: Ix, queue: &crate::id::QueueId) {
+        if let Some(queue_ix) = self.queue_by_id.get(queue).copied()
+            && let Some(queue) = self.queues.get_mut(queue_ix)
+            && let Some(agent) = self.agents.get(ix)
+            && let Some(membership) = agent.membership(queue_ix)
+        {
+            let turn = Turn { position: membership.position, agent: agent.id.clone() };
+            queue.turns.insert(membership.tier, turn);
+            self.dirty.insert(PageKey::queue(queue_ix));
+        }
     }
 
     fn extend(&mut self, id: &OfferId, expires_at: Time) -> Option<Ix> {
@@ -347,6 +368,7 @@ impl Account {
         let ix = self.end_offer(id, accepted)?;
         let agent = self.agents.get_mut(ix)?;
         agent.misses = 0;
+        agent.tally.answered = agent.tally.answered.saturating_add(1);
         agent.slots.push(Slot::InCall(Arc::clone(call)));
         self.deadlines.arm(call.until, Deadline::Call(ix));
         if let Some(place) = self.calls.find(call.call_id.as_str())
@@ -376,6 +398,7 @@ impl Account {
             .iter()
             .position(|slot| matches!(slot, Slot::InCall(call) if call.call_id == *call_id))?;
         if let Slot::InCall(call) = agent.slots.remove(place) {
+            agent.tally.talk_ms = agent.tally.talk_ms.saturating_add(at.since(call.since));
             self.deadlines.disarm(call.until, Deadline::Call(ix));
         }
         for call in agent.calls() {
@@ -513,6 +536,9 @@ fn set_status(agent: &mut Agent, status: &Status, misses_reset: bool, at: Time) 
     if agent.standing.bucket == Bucket::Paused {
         let reason = pause_reason(agent);
         agent.ledger.close(Bucket::Paused, reason.as_ref(), at);
+    }
+    if agent.status == Status::Offline && *status != Status::Offline {
+        agent.tally = Tally::default();
     }
     if agent.status != *status {
         agent.status = status.clone();

@@ -46,7 +46,7 @@ impl Account {
         self.rehome(released);
         for membership in &agent.memberships {
             if let Some(queue) = self.queues.get_mut(membership.queue)
-                && queue.leave(ix, &agent, membership.tier, membership.position)
+                && queue.leave(ix, &agent, membership)
             {
                 queue.seq = moment.seq;
                 self.touched.queues.insert(membership.queue);
@@ -82,7 +82,7 @@ impl Account {
         self.leave(id, membership.queue, moment);
         let agent = self.agents.get_mut(ix)?;
         let queue = self.queues.get_mut(membership.queue)?;
-        if queue.enter(ix, agent, membership.tier, membership.position) {
+        if queue.enter(ix, agent, &membership) {
             queue.seq = moment.seq;
             self.touched.queues.insert(membership.queue);
         }
@@ -100,7 +100,7 @@ impl Account {
         let membership = agent.memberships.remove(place);
         agent.directory_seq = moment.seq;
         if let Some(queue) = self.queues.get_mut(queue_ix)
-            && queue.leave(ix, agent, membership.tier, membership.position)
+            && queue.leave(ix, agent, &membership)
         {
             queue.seq = moment.seq;
             self.touched.queues.insert(queue_ix);

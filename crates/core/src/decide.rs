@@ -7,6 +7,7 @@ mod directory;
 mod due;
 mod line;
 mod offers;
+mod pick;
 mod presence;
 mod read;
 mod reserve;
@@ -41,7 +42,9 @@ pub(crate) fn input(account: &mut Account, step: &mut Step, input: Input, by: &B
         Input::RemoveReason { reason } => account.decide_remove_reason(step, reason),
         Input::Event(event) => account.decide_event(step, event, by),
         Input::ReserveAgent { agent, queue, ask } => account.reserve_agent(step, &agent, queue.as_ref(), ask),
-        Input::ReserveQueue { queue, ask, exclude } => account.reserve_queue(step, &queue, ask, &exclude),
+        Input::ReserveQueue { queue, ask, exclude, prefer } => {
+            account.reserve_queue(step, &queue, ask, &exclude, &prefer)
+        }
         Input::Offer { offer, fence, verb } => account.decide_offer(step, &offer, fence, verb),
         Input::EndCall { call, agent, fence } => account.decide_end_call(step, &call, agent.as_ref(), fence),
         Input::Feed { items, create } => account.decide_feed(step, items, create),
@@ -64,6 +67,7 @@ pub(crate) fn input(account: &mut Account, step: &mut Step, input: Input, by: &B
 /// is free takes the next caller, until nobody is free or nobody fits.
 pub(crate) fn consequences(account: &mut Account, step: &mut Step) {
     step.system = true;
+    let mut pushes = step.pushes;
     loop {
         for ix in std::mem::take(&mut step.agents).iter() {
             account.rescind_if_need_be(step, ix);
@@ -73,6 +77,11 @@ pub(crate) fn consequences(account: &mut Account, step: &mut Step) {
             account.call_waits(step, place);
         }
         if !step.agents.is_empty() || !step.calls.is_empty() {
+            continue;
+        }
+        if std::mem::replace(&mut pushes, step.pushes) != step.pushes && !step.passed_over.is_empty() {
+            // Who else was free may be so no longer: the exclusion has lapsed.
+            step.agents = std::mem::take(&mut step.passed_over);
             continue;
         }
         if step.is_full() || !account.lines_due(step) {

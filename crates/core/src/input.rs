@@ -70,6 +70,8 @@ pub enum Input {
         queue: QueueId,
         ask: Ask,
         exclude: Vec<AgentId>,
+        /// Tried before the strategy chooses, in this order; at most [`PREFER_MAX`].
+        prefer: Vec<AgentId>,
     },
     Offer {
         offer: OfferId,
@@ -140,6 +142,9 @@ pub const AGENTS_PER_RECORD: usize = 64;
 pub const FEED_ITEMS_MAX: usize = AGENTS_PER_RECORD;
 /// Entries one input reads: others are not to wait for more.
 pub const READ_MAX: usize = 500;
+
+/// Agents one reserve may prefer.
+pub const PREFER_MAX: usize = 64;
 
 /// A presence event (model.md §8), atomic with its queue choices.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -34,8 +34,10 @@ pub mod contact;
 mod deadline;
 pub mod feed;
 pub mod line;
+mod lots;
 pub mod offer;
 pub mod queue;
+mod ready;
 mod roll;
 pub mod slab;
 

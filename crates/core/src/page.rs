@@ -210,6 +210,7 @@ impl Account {
             Page::Agents(entries) => {
                 for (ix, mut agent) in entries {
                     agent.ringable = Some(agent.ringable());
+                    agent.ranked = agent.tally;
                     self.agents.restore(ix, agent);
                 }
             }
@@ -239,7 +240,7 @@ impl Account {
             }
             for membership in &agent.memberships {
                 if let Some(queue) = self.queues.get_mut(membership.queue) {
-                    queue.enter(ix, agent, membership.tier, membership.position);
+                    queue.enter(ix, agent, membership);
                 }
             }
             arm_agent(&mut self.deadlines, ix, agent);

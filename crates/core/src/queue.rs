@@ -1,14 +1,15 @@
 //! Queues: their settings, and an index of who could be offered a call at this moment.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::agent::{Agent, Membership, MembershipMode, Standing, Status};
-use crate::fence::{Clause, ClauseSet};
+use crate::agent::{Agent, Membership, MembershipMode, Status};
+use crate::fence::Clause;
 use crate::id::{AgentId, QueueId, TagId};
 use crate::line::{Line, Pace};
-use crate::slab::Ix;
+use crate::ready::{Stood, Tier};
+use crate::slab::{Ix, Slab};
 use crate::time::Time;
 
 /// Most queues one agent may be in; bounds what a change of that agent costs.
@@ -17,11 +18,40 @@ pub const MEMBERSHIPS_MAX: usize = 256;
 /// Queues of one account.
 pub const QUEUES_MAX: usize = 10_000;
 
-/// How the next agent is chosen within a tier.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// How the next agent is chosen within a tier. Equals are told apart by position, then by id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Strategy {
+    /// Who has been ready for longest.
+    #[default]
     LongestIdle,
+    /// The one after whom the queue was last granted in this tier, by position and id, all around.
+    RoundRobin,
+    /// Who has answered the fewest calls since the login.
+    FewestCalls,
+    /// Who has talked least since the login.
+    LeastTalkTime,
+    /// Anybody, each as likely as the other.
+    Random,
+    /// Anybody, the likelier the longer idle.
+    WeightedRandom,
+    /// Always the first that is free, by position and id.
+    TopDown,
+    /// As many at once as a group may have; the first to answer wins.
+    RingAll,
+}
+
+impl Strategy {
+    pub const ALL: [Self; 8] = [
+        Self::LongestIdle,
+        Self::RoundRobin,
+        Self::FewestCalls,
+        Self::LeastTalkTime,
+        Self::Random,
+        Self::WeightedRandom,
+        Self::TopDown,
+        Self::RingAll,
+    ];
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -38,6 +68,42 @@ pub struct RequiredTags {
     pub rule: TagMatch,
     pub tags: Vec<TagId>,
 }
+
+/// Whether a caller is given to the agent they talked to last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StickyMode {
+    #[default]
+    Off,
+    /// That agent is tried first.
+    Prefer,
+    /// That agent is waited for, as long as `hold_sec`.
+    Strict,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sticky {
+    pub mode: StickyMode,
+    /// How long after the call an agent is remembered, 1..=[`STICKY_WINDOW_SEC_MAX`].
+    pub window_sec: u32,
+    /// How long `strict` waits, 0..=3600.
+    pub hold_sec: u32,
+}
+
+impl Default for Sticky {
+    fn default() -> Self {
+        Self { mode: StickyMode::Off, window_sec: 86_400, hold_sec: 30 }
+    }
+}
+
+/// Longest wait of a call in line: a day.
+pub const MAX_WAIT_SEC_MAX: u32 = 86_400;
+/// Most calls a queue's own limit may allow.
+pub const MAX_QUEUED_MAX: u32 = 100_000;
+pub const WEIGHT_MAX: u32 = 1_000;
+/// Longest memory of a caller's agent: 30 days.
+pub const STICKY_WINDOW_SEC_MAX: u32 = 30 * 86_400;
 
 /// Settings of a queue (model.md §6) with their defaults. Durations are seconds.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -60,12 +126,13 @@ pub struct QueueSettings {
     /// Tier n opens n × this after the call's first reserve, counted from the lowest tier; 0: all at once.
     pub tier_wait_sec: u32,
     pub required_tags: Option<RequiredTags>,
-    /// Longest a caller waits in line, 1..=86400.
+    /// Longest wait of a call in line, 1..=[`MAX_WAIT_SEC_MAX`].
     pub max_wait_sec: u32,
-    /// Callers who may wait; 0: as many as the account may have.
+    /// Calls in line at once, at most [`MAX_QUEUED_MAX`]; 0: as many as the account may have.
     pub max_queued: u32,
-    /// How strongly the line pulls against others of the same tier, 1..=1000.
+    /// Share of a freed agent among queues of one tier, 1..=[`WEIGHT_MAX`].
     pub weight: u32,
+    pub sticky: Sticky,
 }
 
 impl RequiredTags {
@@ -96,6 +163,7 @@ impl Default for QueueSettings {
             max_wait_sec: 600,
             max_queued: 0,
             weight: 1,
+            sticky: Sticky::default(),
         }
     }
 }
@@ -132,6 +200,22 @@ impl QueueSettings {
                 return Err((field, "at most 3600 seconds".to_owned()));
             }
         }
+        self.check_line()
+    }
+
+    /// What a waiting call goes by.
+    fn check_line(&self) -> Result<(), (&'static str, String)> {
+        for (field, range, value) in [
+            ("max_wait_sec", 1..=MAX_WAIT_SEC_MAX, self.max_wait_sec),
+            ("max_queued", 0..=MAX_QUEUED_MAX, self.max_queued),
+            ("weight", 1..=WEIGHT_MAX, self.weight),
+            ("sticky.window_sec", 1..=STICKY_WINDOW_SEC_MAX, self.sticky.window_sec),
+            ("sticky.hold_sec", 0..=3600, self.sticky.hold_sec),
+        ] {
+            if !range.contains(&value) {
+                return Err((field, format!("{} to {}; it is {value}", range.start(), range.end())));
+            }
+        }
         Ok(())
     }
 
@@ -140,17 +224,14 @@ impl QueueSettings {
     }
 }
 
-/// Order in which offerable members are tried: tier, then longest idle, then position, then id.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct ReadyKey {
-    pub tier: u8,
-    pub ready_since: Time,
+/// The member of a tier who was granted last: where a round robin goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Turn {
     pub position: u32,
-    pub agent_id: AgentId,
-    pub agent: Ix,
+    pub agent: AgentId,
 }
 
-/// A queue as the account keeps it. All but id, settings and seq is derived from the members' standings.
+/// A queue as the account keeps it. All but id, settings, seq and turns is derived from the members' standings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Queue {
     pub id: QueueId,
@@ -160,18 +241,21 @@ pub struct Queue {
     /// Members in all.
     #[serde(skip)]
     pub(crate) members: BTreeSet<Ix>,
-    /// Members with clauses 1 to 8 true, in the order they are tried.
+    /// Members with clauses 1 to 8 true.
     #[serde(skip)]
-    pub(crate) ready: BTreeSet<ReadyKey>,
+    pub(crate) ready: usize,
     /// Members per failing clause, for refusals that need no scan.
     #[serde(skip)]
     pub(crate) failing: [u32; Clause::COUNT],
     /// Members who are known to become offerable by themselves, soonest first.
     #[serde(skip)]
     pub(crate) soonest: BTreeSet<(Time, Ix)>,
-    /// Members per tier, to know which tier is the lowest.
+    /// Tiers that have a member.
     #[serde(skip)]
-    pub(crate) tiers: std::collections::BTreeMap<u8, u32>,
+    pub(crate) tiers: BTreeMap<u8, Tier>,
+    /// Who was granted last, by tier.
+    #[serde(default)]
+    pub turns: BTreeMap<u8, Turn>,
     /// Members who are logged in.
     #[serde(skip)]
     pub(crate) logged_in: u32,
@@ -188,10 +272,11 @@ impl Queue {
             settings,
             seq: 0,
             members: BTreeSet::new(),
-            ready: BTreeSet::new(),
+            ready: 0,
             failing: [0; Clause::COUNT],
             soonest: BTreeSet::new(),
-            tiers: std::collections::BTreeMap::new(),
+            tiers: BTreeMap::new(),
+            turns: BTreeMap::new(),
             logged_in: 0,
             line: Line::default(),
             pace: Pace::default(),
@@ -199,48 +284,51 @@ impl Queue {
     }
 
     pub fn ready_count(&self) -> usize {
-        self.ready.len()
+        self.ready
     }
 
     /// Counts a member in, as it stands. Returns whether the row's `ready` changed.
-    pub(crate) fn enter(&mut self, ix: Ix, agent: &Agent, tier: u8, position: u32) -> bool {
+    pub(crate) fn enter(&mut self, ix: Ix, agent: &Agent, membership: &Membership) -> bool {
         self.members.insert(ix);
         self.logged_in += u32::from(agent.status != Status::Offline);
-        *self.tiers.entry(tier).or_default() += 1;
         for clause in agent.standing.failing.iter() {
             self.failing[clause.index()] += 1;
         }
         if let Some(at) = agent.standing.ready_at {
             self.soonest.insert((at, ix));
         }
-        let ready = agent.standing.failing == ClauseSet::EMPTY;
-        if ready {
-            self.ready.insert(ready_key(ix, agent, tier, position));
+        let (stood, strategy) = (Stood::of(agent), self.settings.strategy);
+        let tier = self.tiers.entry(membership.tier).or_default();
+        tier.members += 1;
+        if stood.ready() {
+            tier.insert(strategy.key(ix, &agent.id, membership, &stood), strategy, stood.ready_since);
+            self.ready += 1;
         }
-        ready
+        stood.ready()
     }
 
     /// Counts a member out, as it stood. Returns whether the row's `ready` changed.
-    pub(crate) fn leave(&mut self, ix: Ix, agent: &Agent, tier: u8, position: u32) -> bool {
+    pub(crate) fn leave(&mut self, ix: Ix, agent: &Agent, membership: &Membership) -> bool {
         self.members.remove(&ix);
         self.logged_in -= u32::from(agent.status != Status::Offline && self.logged_in > 0);
-        if let Some(count) = self.tiers.get_mut(&tier) {
-            *count -= 1;
-            if *count == 0 {
-                self.tiers.remove(&tier);
-            }
-        }
         for clause in agent.standing.failing.iter() {
             self.failing[clause.index()] = self.failing[clause.index()].saturating_sub(1);
         }
         if let Some(at) = agent.standing.ready_at {
             self.soonest.remove(&(at, ix));
         }
-        let ready = agent.standing.failing == ClauseSet::EMPTY;
-        if ready {
-            self.ready.remove(&ready_key(ix, agent, tier, position));
+        let (stood, strategy) = (Stood::of(agent), self.settings.strategy);
+        if let Some(tier) = self.tiers.get_mut(&membership.tier) {
+            tier.members -= 1;
+            if stood.ready() {
+                tier.remove(&strategy.key(ix, &agent.id, membership, &stood), strategy);
+                self.ready -= 1;
+            }
+            if tier.members == 0 {
+                self.tiers.remove(&membership.tier);
+            }
         }
-        ready
+        stood.ready()
     }
 
     /// A member stands differently than it did.
@@ -259,10 +347,39 @@ impl Queue {
                 self.soonest.insert((at, ix));
             }
         }
-        let (was, is) = (from.key(ix, id, member), to.key(ix, id, member));
-        if was != is {
-            was.map(|key| self.ready.remove(&key));
-            is.map(|key| self.ready.insert(key));
+        let strategy = self.settings.strategy;
+        let rank = |stood: &Stood| stood.ready().then(|| strategy.rank(stood));
+        if let Some(tier) = self.tiers.get_mut(&member.tier)
+            && rank(&from) != rank(&to)
+        {
+            if from.ready() {
+                tier.remove(&strategy.key(ix, id, member, &from), strategy);
+                self.ready -= 1;
+            }
+            if to.ready() {
+                tier.insert(strategy.key(ix, id, member, &to), strategy, to.ready_since);
+                self.ready += 1;
+            }
+        }
+    }
+
+    /// Takes new settings; another strategy is another order of who is ready.
+    pub(crate) fn set(&mut self, settings: &QueueSettings, agents: &Slab<Agent>) {
+        let turned = self.settings.strategy != settings.strategy;
+        self.settings = settings.clone();
+        if !turned {
+            return;
+        }
+        let strategy = settings.strategy;
+        for tier in self.tiers.values_mut() {
+            let mut fresh = Tier { members: tier.members, ..Tier::default() };
+            for mut key in std::mem::take(&mut tier.ready) {
+                let Some(agent) = agents.get(key.agent) else { continue };
+                let stood = Stood::of(agent);
+                key.rank = strategy.rank(&stood);
+                fresh.insert(key, strategy, stood.ready_since);
+            }
+            *tier = fresh;
         }
     }
 
@@ -277,27 +394,4 @@ impl Queue {
         let steps = u32::from(tier.saturating_sub(lowest));
         first_reserve.plus_sec(self.settings.tier_wait_sec.saturating_mul(steps))
     }
-}
-
-/// How a member stands, and since when it is ready if it is.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Stood {
-    pub standing: Standing,
-    pub ready_since: Time,
-}
-
-impl Stood {
-    fn key(&self, ix: Ix, id: &AgentId, member: &Membership) -> Option<ReadyKey> {
-        (self.standing.failing == ClauseSet::EMPTY).then(|| ReadyKey {
-            tier: member.tier,
-            ready_since: self.ready_since,
-            position: member.position,
-            agent_id: id.clone(),
-            agent: ix,
-        })
-    }
-}
-
-fn ready_key(ix: Ix, agent: &Agent, tier: u8, position: u32) -> ReadyKey {
-    ReadyKey { tier, ready_since: agent.ready_since, position, agent_id: agent.id.clone(), agent: ix }
 }

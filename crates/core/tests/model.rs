@@ -7,7 +7,8 @@ mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use common::commands::{Cmd, Driver, life};
+use common::choice::{Candidate, Ranks};
+use common::commands::{Cmd, Driver, Pass, life};
 use common::oracle::{self, Seen};
 use common::store;
 use proptest::prelude::*;
@@ -17,6 +18,7 @@ use ringfence_core::fact::{Change, Fact};
 use ringfence_core::fence::OfferKind;
 use ringfence_core::input::{Ask, Reply, Verb};
 use ringfence_core::offer::{Cause, Fence, OfferEntry, Outcome, Target};
+use ringfence_core::queue::Strategy as QueueStrategy;
 use ringfence_core::{Account, AgentId, CallId, Input, OfferId, QueueId, Refusal, StepOutcome, Time};
 
 /// An offer as the reference knows it.
@@ -35,6 +37,7 @@ struct Reference {
     ended_calls: BTreeMap<CallId, Time>,
     /// Who was tried in vain for a call, and since when nothing of the call is live.
     tried: BTreeMap<CallId, BTreeSet<AgentId>>,
+    ranks: Ranks,
     latest: Option<Fence>,
     granted: u64,
     ended: u64,
@@ -43,11 +46,23 @@ struct Reference {
 }
 
 impl Reference {
+    /// One that knows what made the driver's world.
+    fn of(driver: &Driver) -> Self {
+        let mut reference = Self::default();
+        for record in &driver.world.journal {
+            for fact in &record.facts {
+                reference.ranks.take_in(fact, record.at, &driver.world.account);
+            }
+        }
+        reference
+    }
+
     fn live(&self) -> impl Iterator<Item = &Known> {
         self.offers.values().filter(|known| known.end.is_none())
     }
 
     fn take_in(&mut self, fact: &Fact, now: Time, account: &Account) {
+        self.ranks.take_in(fact, now, account);
         match &fact.change {
             Change::Granted { entry } => self.grant(entry, now),
             Change::Extended { offer, expires_at } => {
@@ -196,34 +211,48 @@ fn misses_are_as_counted(reference: &Reference, account: &Account) {
 
 /// Whoever could be offered this call, as `Seen` has it, before the step.
 struct Eligible {
-    /// In the order in which they are tried.
     agents: Vec<AgentId>,
+    /// The one to be chosen, by the naive reference.
+    choice: Option<AgentId>,
     /// Whether the reference can tell (tiers that wait depend on what the call went through).
     sure: bool,
 }
 
-fn eligible(seen: &Seen<'_>, reference: &Reference, queue: &QueueId, call: &CallId, now: Time) -> Eligible {
+impl Eligible {
+    /// Nobody else was asked for.
+    fn only(agents: Vec<AgentId>, sure: bool) -> Self {
+        Self { choice: agents.first().cloned(), agents, sure }
+    }
+}
+
+fn eligible(
+    seen: &Seen<'_>,
+    reference: &Reference,
+    queue: &QueueId,
+    (call, exclude): (&CallId, &[AgentId]),
+    now: Time,
+) -> Eligible {
     let account = seen.account;
-    let Some(known) = account.queue(queue) else { return Eligible { agents: Vec::new(), sure: true } };
-    let place = account.queues().find(|(_, q)| q.id == *queue).map(|(ix, _)| ix);
+    let Some(known) = account.queue(queue) else { return Eligible::only(Vec::new(), true) };
+    let place = account.queues().find(|(_, q)| q.id == *queue).map(|(ix, _)| ix).expect("a place");
     let fresh = reference.tried.get(call).is_none_or(BTreeSet::is_empty);
-    let passing = account.agents().filter(|(_, agent)| seen.failing_for(agent, queue, now).is_empty());
-    let mut agents: Vec<_> = passing
-        .filter_map(|(_, agent)| {
-            let membership = agent.membership(place?)?;
-            Some((membership.tier, agent.ready_since, membership.position, agent.id.clone()))
+    let passes =
+        |agent: &Agent| seen.failing_for(agent, queue, now).is_empty() && !exclude.contains(&agent.id);
+    let ready = account.agents().filter(|(_, agent)| seen.failing(agent, OfferKind::Queue, now).is_empty());
+    let candidates: Vec<Candidate<'_>> = ready
+        .filter_map(|(ix, agent)| {
+            let membership = agent.membership(place)?;
+            Some(Candidate { ix, agent, membership: *membership, passes: passes(agent) })
         })
         .collect();
-    agents.sort();
-    let sure = known.settings.tier_wait_sec == 0 && fresh;
-    Eligible { agents: agents.into_iter().map(|(.., id)| id).collect(), sure }
+    let choice = reference.ranks.choose(queue, known.settings.strategy, &candidates, account.grants(), now);
+    let agents = candidates.iter().filter(|c| c.passes).map(|c| c.agent.id.clone()).collect();
+    Eligible { agents, choice, sure: known.settings.tier_wait_sec == 0 && fresh }
 }
 
 /// What is known of a reserve before it is made: nothing is due then.
 struct Before {
-    /// Who may be granted, the one that comes first at the head.
-    may: Vec<AgentId>,
-    sure: bool,
+    eligible: Eligible,
     retry: Option<&'static str>,
     call_is_open: bool,
 }
@@ -231,26 +260,27 @@ struct Before {
 fn before_reserve(driver: &Driver, reference: &Reference, input: &Input) -> Option<Before> {
     let now = driver.world.now;
     let seen = Seen::of(&driver.world.account);
-    let (target, queue, ask, Eligible { agents: may, sure }) =
-        if let Input::ReserveQueue { queue, ask, exclude } = input {
-            let mut eligible = eligible(&seen, reference, queue, &ask.call, now);
-            eligible.agents.retain(|agent| !exclude.contains(agent));
-            (Target::Queue(queue.clone()), Some(queue), ask, eligible)
-        } else if let Input::ReserveAgent { agent, queue: Some(queue), ask } = input {
-            let mut eligible = eligible(&seen, reference, queue, &ask.call, now);
-            eligible.agents.retain(|id| id == agent);
-            (Target::Agent(agent.clone()), Some(queue), ask, eligible)
-        } else if let Input::ReserveAgent { agent, queue: None, ask } = input {
-            let offerable = |agent: &&Agent| seen.failing(agent, OfferKind::Direct, now).is_empty();
-            let known = driver.world.account.agent(agent).filter(offerable);
-            let agents = known.map(|agent| agent.id.clone()).into_iter().collect();
-            (Target::Agent(agent.clone()), None, ask, Eligible { agents, sure: true })
-        } else {
-            return None;
-        };
+    let (target, queue, ask, eligible) = if let Input::ReserveQueue { queue, ask, exclude, prefer } = input {
+        let mut eligible = eligible(&seen, reference, queue, (&ask.call, exclude), now);
+        if let Some(preferred) = prefer.iter().find(|id| eligible.agents.contains(id)) {
+            eligible.choice = Some(preferred.clone());
+        }
+        (Target::Queue(queue.clone()), Some(queue), ask, eligible)
+    } else if let Input::ReserveAgent { agent, queue: Some(queue), ask } = input {
+        let Eligible { mut agents, sure, .. } = eligible(&seen, reference, queue, (&ask.call, &[]), now);
+        agents.retain(|id| id == agent);
+        (Target::Agent(agent.clone()), Some(queue), ask, Eligible::only(agents, sure))
+    } else if let Input::ReserveAgent { agent, queue: None, ask } = input {
+        let offerable = |agent: &&Agent| seen.failing(agent, OfferKind::Direct, now).is_empty();
+        let known = driver.world.account.agent(agent).filter(offerable);
+        let agents = known.map(|agent| agent.id.clone()).into_iter().collect();
+        (Target::Agent(agent.clone()), None, ask, Eligible::only(agents, true))
+    } else {
+        return None;
+    };
     let live = reference.live().any(|known| known.entry.offer.call_id == ask.call);
     let call_is_open = !live && !reference.ended_calls.contains_key(&ask.call);
-    Some(Before { may, sure, retry: retry(reference, &target, queue, ask, now), call_is_open })
+    Some(Before { eligible, retry: retry(reference, &target, queue, ask, now), call_is_open })
 }
 
 /// F3: what an offer id that is known already must be answered with.
@@ -291,14 +321,18 @@ fn f3_and_f5_hold_of_a_reserve(before: &Before, reference: &Reference, outcome: 
         (_, Some("either")) => {}
         (reply, Some(retry)) => panic!("{reply:?} to a retry that is {retry}"),
         (Ok(Reply::Granted { grant, changed: true }), None) => {
-            let agent = &grant.offer.agent_id;
-            if before.sure {
-                assert!(before.may.contains(agent), "F5: {agent:?} fails a clause");
-                assert_eq!(Some(agent), before.may.first(), "tier, longest idle, position, id");
+            let (agent, eligible) = (&grant.offer.agent_id, &before.eligible);
+            if eligible.sure {
+                assert!(eligible.agents.contains(agent), "F5: {agent:?} fails a clause");
+                assert_eq!(
+                    Some(agent),
+                    eligible.choice.as_ref(),
+                    "preferred, else tier, strategy, position, id"
+                );
             }
         }
-        (Err(Refusal::NotOfferable { .. } | Refusal::NoAgent { .. }), None) if before.sure => {
-            assert_eq!(before.may, [], "refused although somebody could be offered the call");
+        (Err(Refusal::NotOfferable { .. } | Refusal::NoAgent { .. }), None) if before.eligible.sure => {
+            assert_eq!(before.eligible.agents, [], "refused although somebody could be offered the call");
         }
         (Err(Refusal::CallAlreadyOffered { .. } | Refusal::CallEnded { .. }), None) => {
             assert!(!before.call_is_open, "the call has neither ended nor a live offer");
@@ -375,25 +409,38 @@ fn l1_nobody_is_stuck_once_the_world_is_quiet(driver: &mut Driver, reference: &m
     assert_eq!(reference.live().count(), 0, "L1: no offer lives on");
 }
 
+fn live_through(mut driver: Driver, life: &[(Pass, Cmd)]) {
+    let mut reference = Reference { ticked: true, ..Reference::of(&driver) };
+    for (pass, cmd) in life {
+        driver.pass(*pass);
+        let outcome = driver.world.step(Input::Tick);
+        take_in(&driver, &mut reference, &outcome);
+        command(&mut driver, &mut reference, cmd);
+    }
+    l1_nobody_is_stuck_once_the_world_is_quiet(&mut driver, &mut reference);
+}
+
 proptest! {
     #![proptest_config(common::cases(160))]
 
     #[test]
     fn f1_to_f7_hold_and_answers_are_those_of_the_reference(life in life(140)) {
-        let (mut driver, mut reference) = (Driver::new(), Reference { ticked: true, ..Reference::default() });
-        for (pass, cmd) in &life {
-            driver.pass(*pass);
-            let outcome = driver.world.step(Input::Tick);
-            take_in(&driver, &mut reference, &outcome);
-            command(&mut driver, &mut reference, cmd);
-        }
-        l1_nobody_is_stuck_once_the_world_is_quiet(&mut driver, &mut reference);
+        live_through(Driver::new(), &life);
+    }
+
+    #[test]
+    fn whoever_is_picked_is_the_naive_choice_of_the_strategy(
+        strategy in prop::sample::select(QueueStrategy::ALL.to_vec()),
+        life in life(140),
+    ) {
+        live_through(Driver::choosing(strategy), &life);
     }
 
     /// The same without a tick before each command: what is due is found due by whatever comes.
     #[test]
     fn f1_to_f7_hold_also_when_no_timer_ever_fires(life in life(140)) {
-        let (mut driver, mut reference) = (Driver::new(), Reference::default());
+        let mut driver = Driver::new();
+        let mut reference = Reference::of(&driver);
         for (pass, cmd) in &life {
             driver.pass(*pass);
             let outcome = driver.step(cmd);

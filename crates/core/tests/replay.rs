@@ -154,7 +154,7 @@ fn after_a_restore_time_still_frees_everybody() {
     let mut driver = Driver::new();
     for (n, agent) in (0..5_u8).enumerate() {
         let ask = common::commands::Wanted { call: agent, offer: Some(agent), lease_ms: None };
-        driver.step(&Cmd::ReserveQueue { queue: 0, ask, exclude: None });
+        driver.step(&Cmd::ReserveQueue { queue: 0, ask, exclude: None, prefer: None });
         if n % 2 == 0 {
             let verb = ringfence_core::input::Verb::Answer { leg: None };
             driver.step(&Cmd::Verb { nth: 0, verb, own: true });

@@ -22,9 +22,15 @@ mod offers;
 mod outcomes;
 #[path = "scenarios/phones.rs"]
 mod phones;
+#[path = "scenarios/prefer.rs"]
+mod prefer;
 #[path = "scenarios/queues.rs"]
 mod queues;
 #[path = "scenarios/reads.rs"]
 mod reads;
+#[path = "scenarios/settings.rs"]
+mod settings;
 #[path = "scenarios/status.rs"]
 mod status;
+#[path = "scenarios/strategies.rs"]
+mod strategies;

@@ -110,7 +110,7 @@ impl Account {
         self.offer_answer(Input::ReserveAgent { agent, queue, ask }, by).await
     }
 
-    /// Reserves the next agent of the queue: by tier, longest idle, position, id.
+    /// Reserves the next agent of the queue: by tier, the queue's strategy, position, id.
     pub async fn reserve_queue(
         &self,
         by: By,
@@ -118,7 +118,20 @@ impl Account {
         ask: Ask,
         exclude: Vec<AgentId>,
     ) -> Result<OfferAnswer, Error> {
-        self.offer_answer(Input::ReserveQueue { queue, ask, exclude }, by).await
+        self.reserve_queue_preferring(by, queue, ask, exclude, Vec::new()).await
+    }
+
+    /// The same, trying these agents first, in this order, by the same fence (membership and open tier included); at most
+    /// [`PREFER_MAX`](ringfence_core::input::PREFER_MAX).
+    pub async fn reserve_queue_preferring(
+        &self,
+        by: By,
+        queue: QueueId,
+        ask: Ask,
+        exclude: Vec<AgentId>,
+        prefer: Vec<AgentId>,
+    ) -> Result<OfferAnswer, Error> {
+        self.offer_answer(Input::ReserveQueue { queue, ask, exclude, prefer }, by).await
     }
 
     /// A later step on an offer, under its token.

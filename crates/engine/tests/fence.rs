@@ -9,17 +9,19 @@ use std::collections::BTreeSet;
 use common::{TempDir, account, ask_as, hire, id, queue_without_wrap_up, reserve};
 use ringfence::core::agent::By;
 use ringfence::core::input::Verb;
-use ringfence::{Durability, Engine, Error, Options, Refusal};
+use ringfence::core::queue::{QueueSettings, Strategy};
+use ringfence::{Durability, Engine, Error, Options, Permits, Refusal};
 
-async fn race(options: Options) {
+async fn race(options: Options, strategy: Strategy, reserves: u32) {
     let engine = Engine::open(options).await.expect("an engine");
     let acme = account(&engine);
-    queue_without_wrap_up(&acme, "q").await;
+    let settings = QueueSettings { strategy, wrap_up_sec: Some(0), ..QueueSettings::default() };
+    acme.put_queue(By::SYSTEM, id("q"), settings).await.expect("a queue");
     for n in 0..20 {
         hire(&acme, &format!("a{n}"), "q").await;
     }
     let mut racing = Vec::new();
-    for n in 0..1_000 {
+    for n in 0..reserves {
         let acme = acme.clone();
         racing.push(tokio::spawn(async move { reserve(&acme, "q", &format!("call-{n}")).await }));
     }
@@ -40,13 +42,22 @@ async fn race(options: Options) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_reserves_of_twenty_agents_succeed_twenty_times_in_memory() {
-    race(Options::memory()).await;
+    race(Options::memory(), Strategy::LongestIdle, 1_000).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_reserves_of_twenty_agents_succeed_twenty_times_durably() {
     let dir = TempDir::new("race");
-    race(Options::durable(dir.path(), Durability::Sync)).await;
+    race(Options::durable(dir.path(), Durability::Sync), Strategy::LongestIdle, 1_000).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_reserves_of_twenty_agents_succeed_twenty_times_by_every_strategy() {
+    let permits = Permits { rest: 20_000, ..Permits::default() };
+    for strategy in Strategy::ALL {
+        let options = Options { permits, ..Options::memory() };
+        race(options, strategy, 10_000).await;
+    }
 }
 
 #[tokio::test]

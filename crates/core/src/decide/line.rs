@@ -2,6 +2,7 @@
 
 use smallvec::SmallVec;
 
+use super::pick::Wish;
 use crate::account::{Account, Step};
 use crate::agent::Agent;
 use crate::call::{Call, LEGS_MAX};
@@ -221,7 +222,11 @@ impl Account {
             return;
         }
         while let Some(agent) = self.agents.get(ix).filter(|a| a.standing.failing == ClauseSet::EMPTY) {
-            let Some(found) = self.caller_for(ix, agent, step.now) else { return };
+            let (found, passed_over) = self.caller_for(ix, agent, step.now);
+            if passed_over {
+                step.passed_over.insert(ix);
+            }
+            let Some(found) = found else { return };
             if step.is_full() {
                 self.look_again(found.queue, step.now);
                 return;
@@ -233,7 +238,9 @@ impl Account {
     }
 
     /// The agent's queues in tier order, equal tiers by weight × age of the head, so that none of them starves.
-    fn caller_for(&self, ix: Ix, agent: &Agent, now: Time) -> Option<Found> {
+    /// Also says whether the agent was passed over for a caller it had been tried for.
+    fn caller_for(&self, ix: Ix, agent: &Agent, now: Time) -> (Option<Found>, bool) {
+        let mut passed_over = false;
         let mut queues: SmallVec<[Pull; 8]> = agent
             .memberships
             .iter()
@@ -250,24 +257,31 @@ impl Account {
             let id = |ix: Ix| self.queues.get(ix).map(|queue| &queue.id);
             (a.0, a.1, a.2).cmp(&(b.0, b.1, b.2)).then_with(|| id(a.3).cmp(&id(b.3)))
         });
-        queues.into_iter().find_map(|(tier, _, _, queue_ix)| {
+        let found = queues.into_iter().find_map(|(tier, _, _, queue_ix)| {
             let queue = self.queues.get(queue_ix)?;
-            let fits = |call: &Ix| self.fits(queue, ix, agent, tier, *call, now);
-            let call = queue.line.open.iter().map(|key| key.call).find(fits)?;
+            let mut open = queue.line.open.iter().map(|key| key.call);
+            let call = open.find(|place| {
+                let Some(call) = self.calls.at(*place) else { return false };
+                let fits = self.fits(queue, agent, tier, call, now);
+                let excluded =
+                    fits && call.tried.contains(&agent.id) && self.another_fits(queue, ix, Some(call), now);
+                passed_over |= excluded;
+                fits && !excluded
+            })?;
             Some(Found { call, queue: queue_ix })
-        })
+        });
+        (found, passed_over)
     }
 
-    /// Whether this caller may be pushed to this agent, who is offerable: clause 9, and somebody to tell.
-    fn fits(&self, queue: &Queue, ix: Ix, agent: &Agent, tier: u8, call: Ix, now: Time) -> bool {
-        let Some(call) = self.calls.at(call) else { return false };
+    /// Whether this caller may be pushed to this agent, who is offerable: clause 9 but for the exclusion, and somebody to
+    /// tell.
+    fn fits(&self, queue: &Queue, agent: &Agent, tier: u8, call: &Call, now: Time) -> bool {
         let waits = call.waiting.as_ref().is_some_and(|waiting| waiting.until > now);
         waits
             && self.is_pushed(call)
             && queue.settings.tags_held(&agent.entry.tags)
             && self.suits(agent, Some(call))
             && queue.tier_opens(tier, call.first_reserve) <= now
-            && !(call.tried.contains(&agent.id) && self.another_fits(queue, ix, Some(call), now))
     }
 
     /// What the call itself asks of the agent: tags of its own, and not to be in it already.
@@ -311,7 +325,8 @@ impl Account {
         let Some(call) = self.calls.at(place) else { return };
         let Some(waiting) = &call.waiting else { return };
         let Some(queue) = self.queue(&waiting.queue_id) else { return };
-        match self.pick(queue, &call.id, &[], step.now) {
+        let wish = Wish { call: &call.id, exclude: &[], prefer: &[] };
+        match self.pick(queue, &wish, step.now) {
             Ok(ix) => _ = self.push(step, ix, place),
             Err(_) => {
                 let opens = queue.next_tier(call.first_reserve, step.now);

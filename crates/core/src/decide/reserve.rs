@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use super::pick::Wish;
 use crate::account::{Account, Step};
 use crate::agent::Agent;
 use crate::call::{Call, LEGS_MAX};
 use crate::fact::Change;
 use crate::fence::{Check, Clause, ClauseSet, OfferKind};
 use crate::id::{AgentId, CallId, OfferId, QueueId};
-use crate::input::{Ask, Explained, Grant, Reply};
+use crate::input::{Ask, Explained, Grant, PREFER_MAX, Reply};
 use crate::offer::{Fence, LEASE_MS, LEASE_SEC_DEFAULT, Offer, OfferEntry, Target};
 use crate::queue::Queue;
 use crate::refusal::Refusal;
@@ -45,21 +46,26 @@ impl Account {
         self.grant_to(step, ix, queue_id.cloned(), target, ask)
     }
 
-    /// Tier, then longest idle, then position, then id, among the members that can be offered a call now.
+    /// Those preferred, then by tier, the queue's strategy, position and id, among the members that can be offered a call
+    /// now.
     pub(crate) fn reserve_queue(
         &mut self,
         step: &mut Step,
         queue_id: &QueueId,
         ask: Ask,
         exclude: &[AgentId],
+        prefer: &[AgentId],
     ) -> Result<Reply, Refusal> {
         let target = Target::Queue(queue_id.clone());
         if let Some(reply) = self.retried(&ask, &target, Some(queue_id))? {
             return Ok(reply);
         }
         self.check_call(&ask)?;
+        if prefer.len() > PREFER_MAX {
+            return Err(Refusal::Limit { what: "preferred agents of one reserve", limit: PREFER_MAX });
+        }
         let queue = self.queue(queue_id).ok_or_else(|| Refusal::UnknownQueue { queue: queue_id.clone() })?;
-        match self.pick(queue, &ask.call, exclude, step.now) {
+        match self.pick(queue, &Wish { call: &ask.call, exclude, prefer }, step.now) {
             Ok(ix) => self.grant_to(step, ix, Some(queue_id.clone()), target, ask),
             Err(refusal) => {
                 // Tiers open from the call's first reserve, also from one that found nobody.
@@ -70,54 +76,6 @@ impl Account {
                 Err(refusal)
             }
         }
-    }
-
-    pub(crate) fn pick(
-        &self,
-        queue: &Queue,
-        call: &CallId,
-        exclude: &[AgentId],
-        now: Time,
-    ) -> Result<Ix, Refusal> {
-        let call = self.calls.get(call.as_str());
-        let first_reserve = call.map_or(now, |call| call.first_reserve);
-        let tried = |agent: &AgentId| call.is_some_and(|call| call.tried.contains(agent));
-        let mut failing = queue.failing;
-        let mut earliest = queue.soonest.first().map(|(at, _)| *at);
-        let mut just_tried = None;
-        for key in &queue.ready {
-            let opens = queue.tier_opens(key.tier, first_reserve);
-            if opens > now {
-                // Tiers are in order: none of the rest is open either.
-                let closed = queue.ready.range(key..).count();
-                failing[Clause::Tier.index()] += u32::try_from(closed).unwrap_or(u32::MAX);
-                earliest = Some(earliest.map_or(opens, |at| at.min(opens)));
-                break;
-            }
-            let Some(agent) = self.agents.get(key.agent) else { continue };
-            let (clauses, _) = self.subject(agent, now).failing(OfferKind::Queue);
-            if clauses != ClauseSet::EMPTY {
-                clauses.iter().for_each(|clause| failing[clause.index()] += 1);
-            } else if !queue.settings.tags_held(&agent.entry.tags) {
-                failing[Clause::Tags.index()] += 1;
-            } else if exclude.contains(&agent.id) || !self.suits(agent, call) {
-                failing[Clause::Excluded.index()] += 1;
-            } else if tried(&agent.id) {
-                just_tried = just_tried.or(Some(key.agent));
-            } else {
-                return Ok(key.agent);
-            }
-        }
-        just_tried.ok_or_else(|| Refusal::NoAgent {
-            queue: queue.id.clone(),
-            members: u32::try_from(queue.members.len()).unwrap_or(u32::MAX),
-            failing: Clause::ALL
-                .into_iter()
-                .map(|clause| (clause, failing[clause.index()]))
-                .filter(|(_, count)| *count > 0)
-                .collect(),
-            earliest,
-        })
     }
 
     /// A reserve with a known offer id: the original grant and its present outcome, or a refusal if it asks for
@@ -175,7 +133,7 @@ impl Account {
         let lease_sec = settings.map_or(LEASE_SEC_DEFAULT, |settings| settings.agent_ring_timeout_sec);
         let lease_ms = ask.lease_ms.unwrap_or(u64::from(lease_sec) * 1000);
         let attached = ask.router.as_ref().is_some_and(|router| self.routers.contains(router));
-        let fence = Fence { term: self.term, n: self.grants + 1 };
+        let fence = self.next_fence();
         let offer = Offer {
             offer_id: ask.offer.unwrap_or_else(|| self.mint(fence)),
             fence,
@@ -199,6 +157,11 @@ impl Account {
         let grant = grant_of(&entry);
         self.emit(step, Change::Granted { entry: Box::new(entry) });
         Ok(Reply::Granted { grant, changed: true })
+    }
+
+    /// The token of the next grant.
+    pub(super) fn next_fence(&self) -> Fence {
+        Fence { term: self.term, n: self.grants + 1 }
     }
 
     fn mint(&self, fence: Fence) -> OfferId {
@@ -260,9 +223,10 @@ impl Account {
     /// Somebody else of the queue, not tried for this call yet, passes everything.
     pub(crate) fn another_fits(&self, queue: &Queue, ix: Ix, call: Option<&Call>, now: Time) -> bool {
         let first_reserve = call.map_or(now, |call| call.first_reserve);
-        queue.ready.iter().any(|key| {
+        let open = |tier: u8| queue.tier_opens(tier, first_reserve) <= now;
+        let tiers = queue.tiers.iter().take_while(|(tier, _)| open(**tier));
+        tiers.flat_map(|(_, tier)| &tier.ready).any(|key| {
             key.agent != ix
-                && queue.tier_opens(key.tier, first_reserve) <= now
                 && self.agents.get(key.agent).is_some_and(|other| {
                     !call.is_some_and(|call| call.tried.contains(&other.id))
                         && queue.settings.tags_held(&other.entry.tags)

@@ -9,7 +9,7 @@ use ringfence_core::feed::{CallEvent, CallPhase, FeedItem, FeedWhat, Qualify, Se
 use ringfence_core::fence::PausedInbound;
 use ringfence_core::input::{AccountSettings, AgentEvent, Ask, EventInput, QueueChoice, Verb};
 use ringfence_core::offer::Fence;
-use ringfence_core::queue::{QueueSettings, RequiredTags, TagMatch};
+use ringfence_core::queue::{QueueSettings, RequiredTags, Strategy as Choosing, TagMatch};
 use ringfence_core::{AgentId, CallId, Input, OfferId, QueueId, StepOutcome, Time};
 
 use super::{
@@ -72,6 +72,7 @@ pub enum Cmd {
         queue: u8,
         ask: Wanted,
         exclude: Option<u8>,
+        prefer: Option<u8>,
     },
     /// On the nth latest grant, with its own token or another.
     Verb {
@@ -151,13 +152,19 @@ pub struct Driver {
 impl Driver {
     /// Agents ready in queues "a" and "b", so that the interesting part begins at once.
     pub fn new() -> Self {
+        Self::choosing(Choosing::LongestIdle)
+    }
+
+    /// The same with queues of this strategy.
+    pub fn choosing(strategy: Choosing) -> Self {
         let mut driver = Self { newest: 10, ..Self::default() };
         let world = &mut driver.world;
         for (id, allow_inbound) in [("open", true), ("closed", false)] {
             world.must(Input::PutReason(reason(id, allow_inbound)));
         }
         for queue in 0..QUEUES {
-            world.must(put_queue(nth_queue(queue).as_str(), QueueSettings::default()));
+            let settings = QueueSettings { strategy, ..QueueSettings::default() };
+            world.must(put_queue(nth_queue(queue).as_str(), settings));
         }
         for agent in 0..AGENTS - 1 {
             world.ready(nth_agent(agent).as_str(), &["a", "b/2"]);
@@ -204,9 +211,11 @@ impl Driver {
             Cmd::ReserveAgent { agent, queue, ask } => {
                 Input::ReserveAgent { agent: nth_agent(*agent), queue: queue.map(nth_queue), ask: ask.ask() }
             }
-            Cmd::ReserveQueue { queue, ask, exclude } => {
+            Cmd::ReserveQueue { queue, ask, exclude, prefer } => {
                 let exclude = exclude.map(nth_agent).into_iter().collect();
-                Input::ReserveQueue { queue: nth_queue(*queue), ask: ask.ask(), exclude }
+                // The neighbour is preferred as well, and tried after.
+                let prefer = prefer.map_or(Vec::new(), |n| vec![nth_agent(n), nth_agent(n + 1)]);
+                Input::ReserveQueue { queue: nth_queue(*queue), ask: ask.ask(), exclude, prefer }
             }
             Cmd::Verb { nth, verb, own } => self.verb(*nth, verb, *own),
             Cmd::EndCall { call, agent, token } => {
@@ -322,8 +331,12 @@ fn entry_variant(agent: u8, variant: u8) -> AgentEntry {
     }
 }
 
+/// Every strategy with every kind of other settings.
+pub const QUEUE_VARIANTS: u8 = 8 * 7;
+
 fn queue_variant(variant: u8) -> QueueSettings {
-    let plain = QueueSettings::default();
+    let strategy = Choosing::ALL[usize::from(variant / 7) % Choosing::ALL.len()];
+    let plain = QueueSettings { strategy, ..QueueSettings::default() };
     let vip = RequiredTags { rule: TagMatch::All, tags: vec![tag_id("vip")] };
     match variant % 7 {
         1 => QueueSettings { wrap_up_sec: None, wrap_up_max_sec: 120, ..plain },
@@ -414,15 +427,15 @@ pub fn cmd() -> impl Strategy<Value = Cmd> {
         2 => (0..AGENTS, 0..4_u8).prop_map(|(agent, reason)| Cmd::Pause { agent, reason }),
         4 => (0..AGENTS, prop::option::of(0..QUEUES), wanted())
             .prop_map(|(agent, queue, ask)| Cmd::ReserveAgent { agent, queue, ask }),
-        8 => (0..QUEUES, wanted(), prop::option::weighted(0.1, 0..AGENTS))
-            .prop_map(|(queue, ask, exclude)| Cmd::ReserveQueue { queue, ask, exclude }),
+        8 => (0..QUEUES, wanted(), prop::option::weighted(0.1, 0..AGENTS), prop::option::weighted(0.15, 0..AGENTS))
+            .prop_map(|(queue, ask, exclude, prefer)| Cmd::ReserveQueue { queue, ask, exclude, prefer }),
         12 => (0..4_u8, verb(), prop::bool::weighted(0.85)).prop_map(|(nth, verb, own)| Cmd::Verb { nth, verb, own }),
         3 => (0..CALLS, prop::option::weighted(0.3, 0..AGENTS), prop::option::weighted(0.3, any::<bool>()))
             .prop_map(|(call, agent, token)| Cmd::EndCall { call, agent, token }),
         8 => prop::collection::vec(said(), 1..3).prop_map(Cmd::Feed),
         1 => (0..3_u8, grace).prop_map(|(inbound, grace_ms)| Cmd::Settings { inbound, grace_ms }),
         3 => (0..AGENTS, 0..8_u8).prop_map(|(agent, variant)| Cmd::PutAgent { agent, variant }),
-        1 => (0..QUEUES, 0..7_u8).prop_map(|(queue, variant)| Cmd::PutQueue { queue, variant }),
+        2 => (0..QUEUES, 0..QUEUE_VARIANTS).prop_map(|(queue, variant)| Cmd::PutQueue { queue, variant }),
         1 => (0..AGENTS).prop_map(|agent| Cmd::RemoveAgent { agent }),
         1 => (0..QUEUES).prop_map(|queue| Cmd::RemoveQueue { queue }),
         1 => (0..AGENTS, prop::option::of(0..QUEUES)).prop_map(|(agent, queue)| Cmd::Explain { agent, queue }),

@@ -3,6 +3,7 @@
 
 #![allow(dead_code, unused_imports, reason = "every test file uses its own part of this")]
 
+pub mod choice;
 pub mod commands;
 pub mod oracle;
 pub mod scenario;
@@ -138,7 +139,12 @@ pub fn reserve_for(agent: &str, queue: &str, call: &str, offer: &str) -> Input {
 }
 
 pub fn reserve_from(queue: &str, call: &str, offer: &str) -> Input {
-    Input::ReserveQueue { queue: queue_id(queue), ask: ask(call, offer), exclude: Vec::new() }
+    reserve_preferring(queue, call, offer, &[])
+}
+
+pub fn reserve_preferring(queue: &str, call: &str, offer: &str, prefer: &[&str]) -> Input {
+    let prefer = prefer.iter().map(|id| agent_id(id)).collect();
+    Input::ReserveQueue { queue: queue_id(queue), ask: ask(call, offer), exclude: Vec::new(), prefer }
 }
 
 pub fn enqueue(queue: &str, call: &str) -> Input {

@@ -439,11 +439,11 @@ fn with_no_router_attached_who_asks_again_is_offered_whoever_is_free_by_now() {
             say(30, enqueue("q", "k1")),
         ],
         &[
-    "k1 place 1 of 1 | k1 waits in q",
-    "ok | 100 leg k0 over, k0 ended | 100=ready",
-    "ofr_7_2 100 live | ofr_7_2 to 100 | 100=ringing",
-    "ofr_7_2 100 live unchanged",
-],
+            "k1 place 1 of 1 | k1 waits in q",
+            "ok | 100 leg k0 over, k0 ended | 100=ready",
+            "ofr_7_2 100 live | ofr_7_2 to 100 | 100=ringing",
+            "ofr_7_2 100 live unchanged",
+        ],
     );
 }
 

@@ -245,6 +245,7 @@ fn the_same_offer_id_for_another_request_is_refused() {
         queue: crate::common::queue_id("q"),
         ask: Ask { lease_ms: Some(5_000), ..ask("k1", "o1") },
         exclude: vec![],
+        prefer: vec![],
     };
     check(
         sales(&["100", "101"]),

@@ -242,6 +242,7 @@ fn a_router_may_exclude_agents_itself() {
         queue: queue_id("q"),
         ask: ask(call, offer),
         exclude: exclude.iter().map(|id| agent_id(id)).collect(),
+        prefer: Vec::new(),
     };
     check(
         one_after_another(QueueSettings::default(), &[("100", "q"), ("101", "q")]),

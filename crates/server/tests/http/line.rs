@@ -21,7 +21,7 @@ async fn busy(server: &Running) {
 #[tokio::test]
 async fn a_caller_waits_is_offered_who_is_free_and_leaves_the_line_with_the_answer() {
     serving(dev(), async |server| {
-        busy(&server).await;
+        busy(server).await;
         let ask = json!({ "call_id": "c1", "caller": "+441632960123", "router_id": "r1" });
         let place = server.must(202, "POST", "/v1/queues/q1/calls", ask.clone()).await;
         assert_eq!(
@@ -34,10 +34,7 @@ async fn a_caller_waits_is_offered_who_is_free_and_leaves_the_line_with_the_answ
         let again = server.must(200, "POST", "/v1/queues/q1/calls", ask.clone()).await;
         assert_eq!((&again["place"], &again["changed"]), (&json!(1), &json!(false)));
         let queue = server.must(200, "GET", "/v1/queues/q1", Value::Null).await;
-        assert_eq!(
-            (&queue["waiting"], &queue["oldest_since"]),
-            (&json!(1), &json!(START_MS))
-        );
+        assert_eq!((&queue["waiting"], &queue["oldest_since"]), (&json!(1), &json!(START_MS)));
         server.must(200, "POST", "/v1/calls/c0/end", json!({})).await;
         let offer = server.must(201, "POST", "/v1/queues/q1/calls", ask.clone()).await;
         assert_eq!((&offer["call_id"], &offer["agent_id"]), (&json!("c1"), &json!("1001")));
@@ -56,7 +53,7 @@ async fn a_caller_waits_is_offered_who_is_free_and_leaves_the_line_with_the_answ
 #[tokio::test]
 async fn a_line_says_why_it_takes_nobody_and_who_is_taken_out_may_go_back() {
     serving(dev(), async |server| {
-        busy(&server).await;
+        busy(server).await;
         let calls = "/v1/queues/q1/calls";
         server.must(202, "POST", calls, json!({ "call_id": "c1" })).await;
         server.must(202, "POST", calls, json!({ "call_id": "c2", "priority": 3 })).await;
