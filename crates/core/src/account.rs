@@ -184,6 +184,7 @@ impl Account {
             facts: Vec::new(),
             agents: IxSet::default(),
             system: true,
+            on_behalf: None,
             replied_facts: 0,
         };
         let (more, reply) = if matches!(input, Input::Rearm) {
@@ -316,11 +317,18 @@ pub(crate) struct Step {
     pub agents: IxSet,
     /// What is decided at the moment is nobody's wish but the engine's.
     pub system: bool,
+    /// Whose wish of earlier is carried out at the moment.
+    pub on_behalf: Option<By>,
     /// Facts that deadlines made, before the input was looked at.
     pub replied_facts: usize,
 }
 
 impl Step {
+    /// Who makes what is decided at the moment, where that is not who made the record.
+    pub fn maker(&self) -> Option<By> {
+        self.on_behalf.clone().or(self.system.then_some(By::SYSTEM))
+    }
+
     /// Whether the input itself has changed anything yet.
     pub fn changed(&self) -> bool {
         self.facts.len() > self.replied_facts

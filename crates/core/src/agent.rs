@@ -9,6 +9,8 @@ use crate::bucket::{Bucket, Intent};
 use crate::call::{AgentCall, ExternalCall, WrapUp};
 use crate::fence::{Clause, ClauseSet};
 use crate::id::{AgentId, OfferId, QueueId, ReasonId, TagId};
+use crate::input::PauseReason;
+use crate::next::{ClockLogout, Pending};
 use crate::offer::Outcome;
 use crate::slab::Ix;
 use crate::time::Time;
@@ -156,6 +158,19 @@ impl Break {
     pub fn plain(since: Time) -> Self {
         Self { reason_id: None, name: None, allow_inbound: false, allow_outbound: true, since, until: None }
     }
+
+    /// A break for this reason, under its terms of now.
+    pub fn under(reason: Option<&PauseReason>, since: Time) -> Self {
+        let Some(reason) = reason else { return Self::plain(since) };
+        Self {
+            reason_id: Some(reason.id.clone()),
+            name: Some(reason.name.clone()),
+            allow_inbound: reason.allow_inbound,
+            allow_outbound: reason.allow_outbound,
+            since,
+            until: reason.max_sec.map(|sec| since.plus_sec(sec)),
+        }
+    }
 }
 
 /// One of an agent's `capacity` slots, while it is taken. A free slot is one that is not in the list.
@@ -286,6 +301,12 @@ pub struct Agent {
     /// The AoRs that map to this agent; found again from the addresses when a snapshot is loaded.
     #[serde(skip)]
     pub(crate) aors: Vec<Ix>,
+    /// The status that is to come when a slot is free next.
+    #[serde(default)]
+    pub pending: Option<Box<Pending>>,
+    /// The logout that is to come at a time of the day.
+    #[serde(default)]
+    pub clock_logout: Option<Box<ClockLogout>>,
 }
 
 impl Agent {
@@ -311,6 +332,8 @@ impl Agent {
             ledger: Ledger::begin(at),
             ringable: None,
             aors: Vec::new(),
+            pending: None,
+            clock_logout: None,
         }
     }
 

@@ -19,6 +19,8 @@ pub(crate) enum Deadline {
     Grace(Ix),
     /// Agents on break from this place on may stand differently than they did: a setting turned.
     Resettle(Ix),
+    /// A logout at a time of the day.
+    ClockLogout(Ix),
 }
 
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -5,6 +5,7 @@ mod calls;
 mod contacts;
 mod directory;
 mod due;
+mod next;
 mod offers;
 mod presence;
 mod reserve;
@@ -48,11 +49,15 @@ pub(crate) fn input(account: &mut Account, step: &mut Step, input: Input, by: &B
     }
 }
 
-/// What must follow from what was decided: a live offer whose agent can no longer take it is rescinded.
+/// What must follow from what was decided: a live offer whose agent can no longer take it is rescinded, and who is free
+/// becomes what they were to become.
 pub(crate) fn consequences(account: &mut Account, step: &mut Step) {
     step.system = true;
     for ix in std::mem::take(&mut step.agents).iter() {
         account.rescind_if_need_be(step, ix);
+        if account.carry_out_next(step, ix) {
+            account.rescind_if_need_be(step, ix);
+        }
     }
 }
 
@@ -64,7 +69,7 @@ impl Account {
 
     /// The same with soft state to be laid over the change before the standing is seen.
     pub(crate) fn emit_with(&mut self, step: &mut Step, change: Change, overlay: impl FnOnce(&mut Self)) {
-        let by = step.system.then_some(By::SYSTEM);
+        let by = step.maker();
         let moment = Moment { seq: self.seq + 1, at: step.now, by: by.as_ref().unwrap_or(&step.by) };
         let agent = self.change(&change, &moment);
         overlay(self);

@@ -11,6 +11,7 @@ use crate::contact::Contact;
 use crate::feed::Stamp;
 use crate::id::{AgentId, CallId, OfferId, QueueId, ReasonId, SourceId};
 use crate::input::{AccountSettings, PauseReason};
+use crate::next::{ClockLogout, Pending};
 use crate::offer::{OfferEntry, Outcome};
 use crate::queue::QueueSettings;
 use crate::time::Time;
@@ -142,5 +143,15 @@ pub enum Change {
     },
     CooldownOver {
         agent: AgentId,
+    },
+    /// None: cancelled, replaced by a command for now, or carried out.
+    PendingSet {
+        agent: AgentId,
+        pending: Option<Box<Pending>>,
+    },
+    /// None: cancelled or carried out.
+    ClockLogoutSet {
+        agent: AgentId,
+        logout: Option<Box<ClockLogout>>,
     },
 }

@@ -165,7 +165,7 @@ impl Subject<'_> {
         see(self.external());
         see(self.wrap_up());
         see(self.cooldown());
-        see(flag(Clause::Pending, true));
+        see(self.pending());
     }
 
     /// The failing ones of them, and when the last of those is over by itself, if all have an end.
@@ -234,5 +234,12 @@ impl Subject<'_> {
     fn cooldown(&self) -> Check {
         let until = self.agent.cooldown_until.filter(|until| *until > self.now);
         Check { clause: Clause::Cooldown, ok: until.is_none(), since: None, until }
+    }
+
+    fn pending(&self) -> Check {
+        let pending = self.agent.pending.as_ref().map(|pending| pending.since);
+        let due = self.agent.clock_logout.as_ref().map(|logout| logout.at).filter(|at| *at <= self.now);
+        let since = pending.into_iter().chain(due).min();
+        Check { clause: Clause::Pending, ok: since.is_none(), since, until: None }
     }
 }

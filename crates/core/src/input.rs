@@ -8,6 +8,7 @@ use crate::agent::AgentEntry;
 use crate::feed::FeedItem;
 use crate::fence::{Check, PausedInbound};
 use crate::id::{AgentId, CallId, OfferId, QueueId, ReasonId, RouterId};
+pub use crate::next::When;
 use crate::offer::{Fence, Offer};
 use crate::queue::QueueSettings;
 use crate::row::AgentRow;
@@ -113,6 +114,8 @@ pub struct EventInput {
     pub create: bool,
     /// Refuse when the agent's row has another seq.
     pub expected_seq: Option<u64>,
+    /// An event for later names no queues.
+    pub when: When,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,6 +132,10 @@ pub enum AgentEvent {
     ExtendWrapUp {
         sec: u32,
     },
+    /// Takes back the status that is to come after the call.
+    CancelPending,
+    /// Takes back the logout at a clock time.
+    CancelClockLogout,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

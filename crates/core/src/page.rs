@@ -301,4 +301,7 @@ fn arm_agent(deadlines: &mut crate::deadline::Deadlines, ix: Ix, agent: &Agent) 
     if let Some(until) = agent.cooldown_until {
         deadlines.arm(until, Deadline::Cooldown(ix));
     }
+    if let Some(logout) = agent.clock_logout.as_ref().filter(|logout| !logout.due) {
+        deadlines.arm(logout.at, Deadline::ClockLogout(ix));
+    }
 }

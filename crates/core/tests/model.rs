@@ -100,7 +100,9 @@ impl Reference {
             | Change::WrapUpEnded { .. }
             | Change::WrapUpMoved { .. }
             | Change::CallSeen { .. }
-            | Change::CooldownOver { .. } => {}
+            | Change::CooldownOver { .. }
+            | Change::PendingSet { .. }
+            | Change::ClockLogoutSet { .. } => {}
         }
     }
 

@@ -14,6 +14,8 @@ mod external;
 mod memberships;
 #[path = "scenarios/memory.rs"]
 mod memory;
+#[path = "scenarios/next.rs"]
+mod next;
 #[path = "scenarios/offers.rs"]
 mod offers;
 #[path = "scenarios/outcomes.rs"]

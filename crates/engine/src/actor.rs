@@ -371,7 +371,9 @@ impl AccountActor {
                 | Change::CallEnded { .. }
                 | Change::WrapUpEnded { .. }
                 | Change::WrapUpMoved { .. }
-                | Change::CooldownOver { .. } => {}
+                | Change::CooldownOver { .. }
+                | Change::PendingSet { .. }
+                | Change::ClockLogoutSet { .. } => {}
             }
         }
     }

@@ -23,6 +23,7 @@ pub(crate) fn due(account: &mut Account, step: &mut Step) -> bool {
             Deadline::Contact(ix) => account.contacts_over(step, ix),
             Deadline::Grace(ix) => account.grace_over(step, ix),
             Deadline::Resettle(from) => account.resettle(step, from),
+            Deadline::ClockLogout(ix) => account.clock_logout_due(step, ix),
         }
     }
     account.deadlines.next().is_some_and(|at| at <= step.now)

@@ -7,14 +7,14 @@ use ringfence_core::call::Direction;
 use ringfence_core::fact::Change;
 use ringfence_core::feed::{CallEvent, CallPhase, FeedItem, FeedWhat, Qualify, SeenContact, Stamp};
 use ringfence_core::fence::PausedInbound;
-use ringfence_core::input::{AccountSettings, AgentEvent, Ask, EventInput, QueueChoice, Verb};
+use ringfence_core::input::{AccountSettings, AgentEvent, Ask, EventInput, QueueChoice, Verb, When};
 use ringfence_core::offer::Fence;
 use ringfence_core::queue::{QueueSettings, RequiredTags, TagMatch};
 use ringfence_core::{AgentId, CallId, Input, OfferId, QueueId, StepOutcome, Time};
 
 use super::{
-    World, address, agent_id, aor, by, call_id, contact, entry, event_of, leg, offer_id, pause, put_agent,
-    put_queue, queue_id, reason, source_id, tag_id,
+    World, address, agent_id, aor, by, call_id, contact, entry, event_for, event_of, leg, offer_id, pause,
+    put_agent, put_queue, queue_id, reason, source_id, tag_id,
 };
 
 pub const AGENTS: u8 = 6;
@@ -106,6 +106,18 @@ pub enum Cmd {
     Explain {
         agent: u8,
         queue: Option<u8>,
+    },
+    /// After the call: a pause, `available` or a logout.
+    Later {
+        agent: u8,
+        what: u8,
+        role: Role,
+    },
+    /// So many milliseconds from now.
+    LogoutAt {
+        agent: u8,
+        ms: u64,
+        role: Role,
     },
 }
 
@@ -232,6 +244,18 @@ impl Driver {
             Cmd::RemoveQueue { queue } => Input::RemoveQueue { queue: nth_queue(*queue) },
             Cmd::Explain { agent, queue } => {
                 Input::Explain { agent: nth_agent(*agent), queue: queue.map(nth_queue) }
+            }
+            Cmd::Later { agent, what, role } => {
+                let reason = ["", "open", "closed"].get(usize::from(*what)).copied();
+                let pause = reason
+                    .map(|id| AgentEvent::Pause { reason: (!id.is_empty()).then(|| super::reason_id(id)) });
+                let other = if *what == 3 { AgentEvent::Logout } else { AgentEvent::Available };
+                let event = pause.unwrap_or(other);
+                return (event_for(When::AfterCall, nth_agent(*agent).as_str(), event), by(*role));
+            }
+            Cmd::LogoutAt { agent, ms, role } => {
+                let when = When::At(self.world.now.plus_ms(*ms));
+                return (event_for(when, nth_agent(*agent).as_str(), AgentEvent::Logout), by(*role));
             }
         };
         (input, by(Role::Api))
@@ -377,6 +401,8 @@ fn agent_event() -> impl Strategy<Value = AgentEvent> {
         1 => Just(AgentEvent::Unpause),
         1 => Just(AgentEvent::EndWrapUp),
         1 => (0..90_u32).prop_map(|sec| AgentEvent::ExtendWrapUp { sec }),
+        1 => Just(AgentEvent::CancelPending),
+        1 => Just(AgentEvent::CancelClockLogout),
     ]
 }
 
@@ -404,6 +430,7 @@ pub fn said() -> impl Strategy<Value = Said> {
 
 pub fn cmd() -> impl Strategy<Value = Cmd> {
     let role = prop::sample::select(vec![Role::Agent, Role::Supervisor, Role::Api, Role::Api]);
+    let later_role = role.clone();
     let queues = prop::option::weighted(0.4, prop::collection::vec((0..QUEUES, 0..9_u8), 0..3));
     let grace = prop::sample::select(vec![0_u64, 0, 2_000]);
     prop_oneof![
@@ -426,6 +453,10 @@ pub fn cmd() -> impl Strategy<Value = Cmd> {
         1 => (0..AGENTS).prop_map(|agent| Cmd::RemoveAgent { agent }),
         1 => (0..QUEUES).prop_map(|queue| Cmd::RemoveQueue { queue }),
         1 => (0..AGENTS, prop::option::of(0..QUEUES)).prop_map(|(agent, queue)| Cmd::Explain { agent, queue }),
+        3 => (0..AGENTS, 0..5_u8, later_role.clone())
+            .prop_map(|(agent, what, role)| Cmd::Later { agent, what, role }),
+        1 => (0..AGENTS, 0..30_000_u64, later_role)
+            .prop_map(|(agent, ms, role)| Cmd::LogoutAt { agent, ms, role }),
     ]
 }
 

@@ -13,7 +13,7 @@ use proptest::test_runner::{Config as ProptestConfig, RngSeed};
 use ringfence_core::agent::{Address, AddressKind, AgentEntry, By, Role};
 use ringfence_core::call::Direction;
 use ringfence_core::feed::{CallEvent, CallPhase, FeedItem, FeedWhat, Party, Qualify, SeenContact, Stamp};
-use ringfence_core::input::{AgentEvent, Ask, EventInput, PauseReason, QueueChoice, Verb};
+use ringfence_core::input::{AgentEvent, Ask, EventInput, PauseReason, QueueChoice, Verb, When};
 use ringfence_core::queue::QueueSettings;
 use ringfence_core::{
     Account, AccountId, AgentId, CallId, Input, OfferId, QueueId, ReasonId, Record, SourceId, StepOutcome,
@@ -104,11 +104,23 @@ pub fn choice(text: &str) -> QueueChoice {
 }
 
 pub fn event_of(id: &str, event: AgentEvent) -> EventInput {
-    EventInput { agent: agent_id(id), event, queues: None, create: false, expected_seq: None }
+    EventInput {
+        agent: agent_id(id),
+        event,
+        queues: None,
+        create: false,
+        expected_seq: None,
+        when: When::Now,
+    }
 }
 
 pub fn event(id: &str, event: AgentEvent) -> Input {
     Input::Event(event_of(id, event))
+}
+
+/// An event for later.
+pub fn event_for(when: When, id: &str, event: AgentEvent) -> Input {
+    Input::Event(EventInput { when, ..event_of(id, event) })
 }
 
 pub fn event_with(id: &str, event: AgentEvent, queues: &[&str]) -> Input {

@@ -97,6 +97,7 @@ impl<'a> Seen<'a> {
         };
         let busy = agent.live_offers().count() + agent.calls().count();
         let wrapping = agent.wrap_ups().filter(|wrap_up| now < wrap_up.until).count();
+        let logout_due = agent.clock_logout.as_ref().is_some_and(|logout| logout.at <= now);
         let rows = [
             (Clause::IsAgent, agent.entry.is_agent),
             (Clause::Active, agent.entry.active),
@@ -107,6 +108,7 @@ impl<'a> Seen<'a> {
             (Clause::ExternalCall, agent.external.is_empty()),
             (Clause::WrapUp, wrapping == 0 || busy + wrapping < capacity),
             (Clause::Cooldown, agent.cooldown_until.is_none_or(|until| until <= now)),
+            (Clause::Pending, agent.pending.is_none() && !logout_due),
         ];
         rows.into_iter().filter(|(_, ok)| !ok).map(|(clause, _)| clause).collect()
     }
@@ -164,6 +166,7 @@ pub fn check(account: &Account, now: Time) {
         f1_slots_hold_live_offers_of_their_own(&seen, agent);
         standing_is_what_the_facts_say(&seen, agent, now);
         intervals_partition_time(agent, now);
+        what_is_next_waits_for_its_moment_alone(&seen, agent, now);
     }
     f1_a_call_has_one_live_offer(&seen);
     f7_no_live_offer_is_overdue(&seen, now);
@@ -225,6 +228,19 @@ fn standing_is_what_the_facts_say(seen: &Seen<'_>, agent: &Agent, now: Time) {
         assert!(due.is_some_and(|due| due <= now.plus_ms(30_000)), "{:?} is debounced for ever", agent.id);
     }
     assert_eq!(standing.bucket, bucket(&seen.facets(agent, now)), "bucket of {:?}", agent.id);
+}
+
+fn what_is_next_waits_for_its_moment_alone(seen: &Seen<'_>, agent: &Agent, now: Time) {
+    let free = seen.facets(agent, now).free_slot;
+    assert!(agent.pending.is_none() || !free, "{:?} is free and still to become something", agent.id);
+    if let Some(logout) = &agent.clock_logout {
+        assert_eq!(logout.due, logout.at <= now, "the clock logout of {:?}", agent.id);
+        assert!(
+            !logout.due || agent.calls().next().is_some(),
+            "{:?} is in no call and not logged out",
+            agent.id
+        );
+    }
 }
 
 fn intervals_partition_time(agent: &Agent, now: Time) {

@@ -4,6 +4,7 @@ use ringfence_core::agent::Status;
 use ringfence_core::fact::{Change, Fact};
 use ringfence_core::fence::Check;
 use ringfence_core::input::{Explained, Grant, Reply};
+use ringfence_core::next::NextStatus;
 use ringfence_core::offer::Outcome;
 use ringfence_core::{Refusal, Time};
 
@@ -72,6 +73,19 @@ pub fn fact(fact: &Fact) -> String {
         Change::WrapUpEnded { agent, call_id } => format!("{agent} wrapped up {call_id}"),
         Change::WrapUpMoved { agent, until, .. } => format!("{agent} wrap-up {}", rel(*until)),
         Change::CooldownOver { agent } => format!("{agent} cooldown over"),
+        Change::PendingSet { agent, pending: None } => format!("{agent} nothing next"),
+        Change::PendingSet { agent, pending: Some(pending) } => {
+            let reason = pending.status.reason_id().map_or("", |reason| reason.as_str());
+            match &pending.status {
+                NextStatus::Offline => format!("{agent} next offline"),
+                NextStatus::Available => format!("{agent} next available"),
+                NextStatus::OnBreak(_) => format!("{agent} next break({reason})"),
+            }
+        }
+        Change::ClockLogoutSet { agent, logout: None } => format!("{agent} no logout"),
+        Change::ClockLogoutSet { agent, logout: Some(logout) } => {
+            format!("{agent} logout {}{}", if logout.due { "due " } else { "" }, rel(logout.at))
+        }
     }
 }
 
