@@ -11,7 +11,7 @@ use crate::deadline::Deadline;
 use crate::fact::{Change, Fact};
 use crate::fence::ClauseSet;
 use crate::id::{AgentId, CallId, OfferId, ReasonId};
-use crate::offer::{Ended, OfferEntry, Outcome};
+use crate::offer::{Ended, Fence, OfferEntry, Outcome};
 use crate::page::PageKey;
 use crate::queue::{Queue, Stood};
 use crate::slab::Ix;
@@ -85,8 +85,8 @@ impl Account {
             }
             Change::CallSeen { call_id } => self.see_call(call_id, moment.at),
             Change::CallEnded { call_id } => self.end_call(call_id, moment.at),
-            Change::WrapUpEnded { agent, call_id } => self.end_wrap_up(agent, call_id),
-            Change::WrapUpMoved { agent, call_id, until } => self.move_wrap_up(agent, call_id, *until),
+            Change::WrapUpEnded { agent, fence, .. } => self.end_wrap_up(agent, *fence),
+            Change::WrapUpMoved { agent, fence, until, .. } => self.move_wrap_up(agent, *fence, *until),
             Change::CooldownOver { agent } => {
                 let ix = *self.agent_by_id.get(agent)?;
                 self.cool_down(ix, self.agents.get(ix)?.misses, None);
@@ -408,11 +408,11 @@ impl Account {
         }
     }
 
-    fn end_wrap_up(&mut self, agent: &AgentId, call_id: &CallId) -> Option<Ix> {
+    fn end_wrap_up(&mut self, agent: &AgentId, fence: Fence) -> Option<Ix> {
         let ix = *self.agent_by_id.get(agent)?;
         let agent = self.agents.get_mut(ix)?;
         let place =
-            agent.slots.iter().position(|slot| matches!(slot, Slot::WrapUp(w) if w.call_id == *call_id))?;
+            agent.slots.iter().position(|slot| matches!(slot, Slot::WrapUp(w) if w.fence == fence))?;
         if let Slot::WrapUp(wrap_up) = agent.slots.remove(place) {
             self.deadlines.disarm(wrap_up.until, Deadline::WrapUp(ix));
         }
@@ -422,12 +422,12 @@ impl Account {
         Some(ix)
     }
 
-    fn move_wrap_up(&mut self, agent: &AgentId, call_id: &CallId, until: Time) -> Option<Ix> {
+    fn move_wrap_up(&mut self, agent: &AgentId, fence: Fence, until: Time) -> Option<Ix> {
         let ix = *self.agent_by_id.get(agent)?;
         let agent = self.agents.get_mut(ix)?;
         for slot in &mut agent.slots {
             if let Slot::WrapUp(wrap_up) = slot
-                && wrap_up.call_id == *call_id
+                && wrap_up.fence == fence
             {
                 self.deadlines.disarm(wrap_up.until, Deadline::WrapUp(ix));
                 Arc::make_mut(wrap_up).until = until;

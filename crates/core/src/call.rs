@@ -66,6 +66,9 @@ pub struct WrapUp {
     pub timed: bool,
     /// No extension goes beyond this.
     pub limit: Time,
+    /// The token of the offer whose call it follows. An agent may wrap up the same call twice at once.
+    #[serde(default = "Fence::none")]
+    pub fence: Fence,
 }
 
 /// A call the fence did not give to the agent.

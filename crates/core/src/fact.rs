@@ -12,7 +12,7 @@ use crate::feed::Stamp;
 use crate::id::{AgentId, CallId, OfferId, QueueId, ReasonId, SourceId};
 use crate::input::{AccountSettings, PauseReason};
 use crate::next::{ClockLogout, Pending};
-use crate::offer::{OfferEntry, Outcome};
+use crate::offer::{Fence, OfferEntry, Outcome};
 use crate::queue::QueueSettings;
 use crate::time::Time;
 
@@ -135,11 +135,15 @@ pub enum Change {
     WrapUpEnded {
         agent: AgentId,
         call_id: CallId,
+        #[serde(default = "Fence::none")]
+        fence: Fence,
     },
     WrapUpMoved {
         agent: AgentId,
         call_id: CallId,
         until: Time,
+        #[serde(default = "Fence::none")]
+        fence: Fence,
     },
     CooldownOver {
         agent: AgentId,

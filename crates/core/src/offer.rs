@@ -25,6 +25,13 @@ pub struct Fence {
     pub n: u64,
 }
 
+impl Fence {
+    /// No offer's token: what was stored without one has this.
+    pub(crate) const fn none() -> Self {
+        Self { term: 0, n: 0 }
+    }
+}
+
 impl fmt::Display for Fence {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}.{}", self.term, self.n)

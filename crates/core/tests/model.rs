@@ -207,7 +207,9 @@ fn eligible(seen: &Seen<'_>, reference: &Reference, queue: &QueueId, call: &Call
     let Some(known) = account.queue(queue) else { return Eligible { agents: Vec::new(), sure: true } };
     let place = account.queues().find(|(_, q)| q.id == *queue).map(|(ix, _)| ix);
     let fresh = reference.tried.get(call).is_none_or(BTreeSet::is_empty);
-    let passing = account.agents().filter(|(_, agent)| seen.failing_for(agent, queue, now).is_empty());
+    let passing = account
+        .agents()
+        .filter(|(_, agent)| seen.failing_for(agent, queue, now).is_empty() && !is_within(agent, call));
     let mut agents: Vec<_> = passing
         .filter_map(|(_, agent)| {
             let membership = agent.membership(place?)?;
@@ -217,6 +219,11 @@ fn eligible(seen: &Seen<'_>, reference: &Reference, queue: &QueueId, call: &Call
     agents.sort();
     let sure = known.settings.tier_wait_sec == 0 && fresh;
     Eligible { agents: agents.into_iter().map(|(.., id)| id).collect(), sure }
+}
+
+/// Nobody is offered a call they are in.
+fn is_within(agent: &Agent, call: &CallId) -> bool {
+    agent.calls().any(|own| own.call_id == *call)
 }
 
 /// What is known of a reserve before it is made: nothing is due then.
@@ -241,7 +248,9 @@ fn before_reserve(driver: &Driver, reference: &Reference, input: &Input) -> Opti
             eligible.agents.retain(|id| id == agent);
             (Target::Agent(agent.clone()), Some(queue), ask, eligible)
         } else if let Input::ReserveAgent { agent, queue: None, ask } = input {
-            let offerable = |agent: &&Agent| seen.failing(agent, OfferKind::Direct, now).is_empty();
+            let offerable = |agent: &&Agent| {
+                seen.failing(agent, OfferKind::Direct, now).is_empty() && !is_within(agent, &ask.call)
+            };
             let known = driver.world.account.agent(agent).filter(offerable);
             let agents = known.map(|agent| agent.id.clone()).into_iter().collect();
             (Target::Agent(agent.clone()), None, ask, Eligible { agents, sure: true })

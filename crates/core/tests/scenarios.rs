@@ -26,3 +26,5 @@ mod phones;
 mod queues;
 #[path = "scenarios/status.rs"]
 mod status;
+#[path = "scenarios/wrap_up.rs"]
+mod wrap_up;

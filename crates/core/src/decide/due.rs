@@ -116,9 +116,9 @@ impl Account {
         let Some(agent) = self.agents.get(ix) else { return };
         let id = agent.id.clone();
         let over: Vec<_> =
-            agent.wrap_ups().filter(|w| w.until <= step.now).map(|w| w.call_id.clone()).collect();
-        for call_id in over {
-            self.emit(step, Change::WrapUpEnded { agent: id.clone(), call_id });
+            agent.wrap_ups().filter(|w| w.until <= step.now).map(|w| (w.call_id.clone(), w.fence)).collect();
+        for (call_id, fence) in over {
+            self.emit(step, Change::WrapUpEnded { agent: id.clone(), call_id, fence });
         }
     }
 

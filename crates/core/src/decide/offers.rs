@@ -201,8 +201,8 @@ impl Account {
                 None => (limit, false),
             };
             (until > step.now).then(|| {
-                let (call_id, queue_id) = (id.clone(), call.queue_id.clone());
-                Arc::new(WrapUp { call_id, queue_id, since: step.now, until, timed, limit })
+                let (call_id, queue_id, fence) = (id.clone(), call.queue_id.clone(), call.fence);
+                Arc::new(WrapUp { call_id, queue_id, since: step.now, until, timed, limit, fence })
             })
         });
         self.emit(step, Change::LegEnded { agent: agent.clone(), call_id: id.clone(), wrap_up });

@@ -319,9 +319,11 @@ fn is_about_status(event: &AgentEvent) -> bool {
 }
 
 fn end_wrap_ups(agent: &Agent) -> impl Iterator<Item = Change> + '_ {
-    agent
-        .wrap_ups()
-        .map(|wrap_up| Change::WrapUpEnded { agent: agent.id.clone(), call_id: wrap_up.call_id.clone() })
+    agent.wrap_ups().map(|wrap_up| Change::WrapUpEnded {
+        agent: agent.id.clone(),
+        call_id: wrap_up.call_id.clone(),
+        fence: wrap_up.fence,
+    })
 }
 
 fn extend_wrap_ups(agent: &Agent, sec: u32) -> impl Iterator<Item = Change> + '_ {
@@ -333,5 +335,6 @@ fn extend_wrap_ups(agent: &Agent, sec: u32) -> impl Iterator<Item = Change> + '_
         agent: agent.id.clone(),
         call_id: wrap_up.call_id.clone(),
         until,
+        fence: wrap_up.fence,
     })
 }

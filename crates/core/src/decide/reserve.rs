@@ -76,6 +76,7 @@ impl Account {
         let call = self.calls.get(call.as_str());
         let first_reserve = call.map_or(now, |call| call.first_reserve);
         let tried = |agent: &AgentId| call.is_some_and(|call| call.tried.contains(agent));
+        let within = |agent: &AgentId| call.is_some_and(|call| call.legs.contains(agent));
         let mut failing = queue.failing;
         let mut earliest = queue.soonest.first().map(|(at, _)| *at);
         let mut just_tried = None;
@@ -94,7 +95,7 @@ impl Account {
                 clauses.iter().for_each(|clause| failing[clause.index()] += 1);
             } else if !queue.settings.tags_held(&agent.entry.tags) {
                 failing[Clause::Tags.index()] += 1;
-            } else if exclude.contains(&agent.id) {
+            } else if exclude.contains(&agent.id) || within(&agent.id) {
                 failing[Clause::Excluded.index()] += 1;
             } else if tried(&agent.id) {
                 just_tried = just_tried.or(Some(key.agent));
@@ -217,8 +218,15 @@ impl Account {
         let mut checks = self.subject(agent, now).checks(kind);
         if let Some(queue) = queue.and_then(|id| self.queue(id)) {
             checks.extend(self.queue_checks(ix, agent, queue, call, now));
+        } else if call.is_some_and(|call| self.is_within(agent, call)) {
+            checks.push(Check { clause: Clause::Excluded, ok: false, since: None, until: None });
         }
         checks
+    }
+
+    /// Nobody is offered a call they are in: there would be two legs of one person in it, and no telling them apart.
+    fn is_within(&self, agent: &Agent, call: &CallId) -> bool {
+        self.calls.get(call.as_str()).is_some_and(|call| call.legs.contains(&agent.id))
     }
 
     fn queue_checks(
@@ -241,12 +249,14 @@ impl Account {
             until: (opens > now).then_some(opens),
         };
         let tried = call.is_some_and(|call| call.tried.contains(&agent.id));
+        let within = |id: &AgentId| call.is_some_and(|call| call.legs.contains(id));
         let another = || {
             queue.ready.iter().any(|key| {
                 key.agent != ix
                     && queue.tier_opens(key.tier, first_reserve) <= now
                     && self.agents.get(key.agent).is_some_and(|other| {
                         !call.is_some_and(|call| call.tried.contains(&other.id))
+                            && !within(&other.id)
                             && queue.settings.tags_held(&other.entry.tags)
                             && self.subject(other, now).failing(OfferKind::Queue).0 == ClauseSet::EMPTY
                     })
@@ -256,7 +266,7 @@ impl Account {
             plain(Clause::Membership, member.is_some()),
             plain(Clause::Tags, queue.settings.tags_held(&agent.entry.tags)),
             tier,
-            plain(Clause::Excluded, !(tried && another())),
+            plain(Clause::Excluded, !within(&agent.id) && !(tried && another())),
         ]
     }
 

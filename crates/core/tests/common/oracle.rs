@@ -190,8 +190,15 @@ fn f1_slots_hold_live_offers_of_their_own(seen: &Seen<'_>, agent: &Agent) {
                 // By its token: the id may be used again once the offer is forgotten, its call going on.
                 let twice = agent.calls().filter(|other| other.fence == call.fence).count();
                 assert_eq!(twice, 1, "F1: an offer is answered into one slot");
+                let legs = agent.calls().filter(|other| other.call_id == call.call_id).count();
+                assert_eq!(legs, 1, "nobody is in a call twice");
             }
-            Slot::Offering(_) | Slot::WrapUp(_) => {}
+            Slot::WrapUp(wrap_up) => {
+                let twice = agent.wrap_ups().filter(|other| other.fence == wrap_up.fence).count();
+                assert_eq!(twice, 1, "a call is wrapped up once");
+                assert!(wrap_up.until <= wrap_up.limit, "no wrap-up goes beyond its bound");
+            }
+            Slot::Offering(_) => {}
         }
     }
 }

@@ -70,7 +70,7 @@ pub fn fact(fact: &Fact) -> String {
         }
         Change::CallSeen { call_id } => format!("{call_id} seen"),
         Change::CallEnded { call_id } => format!("{call_id} ended"),
-        Change::WrapUpEnded { agent, call_id } => format!("{agent} wrapped up {call_id}"),
+        Change::WrapUpEnded { agent, call_id, .. } => format!("{agent} wrapped up {call_id}"),
         Change::WrapUpMoved { agent, until, .. } => format!("{agent} wrap-up {}", rel(*until)),
         Change::CooldownOver { agent } => format!("{agent} cooldown over"),
         Change::PendingSet { agent, pending: None } => format!("{agent} nothing next"),
