@@ -252,6 +252,18 @@ pub enum Role {
     Api,
 }
 
+impl Role {
+    /// May do what is for supervisors. An administrator, who speaks through a key, may do all a supervisor may; so may
+    /// the engine and whoever embeds it.
+    pub const fn supervises(self) -> bool {
+        self.administers() || matches!(self, Self::Supervisor)
+    }
+
+    pub const fn administers(self) -> bool {
+        matches!(self, Self::Api | Self::System)
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct By {
     #[serde(rename = "type")]

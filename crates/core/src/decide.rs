@@ -5,6 +5,7 @@ mod calls;
 mod contacts;
 mod directory;
 mod due;
+mod memberships;
 mod next;
 mod offers;
 mod presence;
@@ -46,6 +47,8 @@ pub(crate) fn input(account: &mut Account, step: &mut Step, input: Input, by: &B
         Input::Explain { agent, queue } => account.explain(&agent, queue.as_ref(), step.now),
         Input::ReadAgent { agent } => account.reply_row(&agent, false),
         Input::ReadOffer { offer } => account.read_offer(&offer),
+        Input::Assign { agent, choice } => account.decide_assign(step, &agent, choice, by),
+        Input::Unassign { agent, queue } => account.decide_unassign(step, &agent, &queue, by),
     }
 }
 

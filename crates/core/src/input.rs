@@ -96,6 +96,16 @@ pub enum Input {
     ReadOffer {
         offer: OfferId,
     },
+    /// Puts an agent into a queue, or moves it there: for supervisors and administrators, by the mode of both the queue
+    /// and the membership there is.
+    Assign {
+        agent: AgentId,
+        choice: QueueChoice,
+    },
+    Unassign {
+        agent: AgentId,
+        queue: QueueId,
+    },
 }
 
 /// A record touches at most this many agents; larger inputs are split before the mailbox.

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use ringfence_core::agent::{AgentEntry, By};
 use ringfence_core::feed::{CallEvent, FeedItem, FeedWhat, Stamp};
-use ringfence_core::input::{AccountSettings, Ask, EventInput, PauseReason, Verb};
+use ringfence_core::input::{AccountSettings, Ask, EventInput, PauseReason, QueueChoice, Verb};
 use ringfence_core::offer::Fence;
 use ringfence_core::queue::QueueSettings;
 use ringfence_core::{AccountId, AgentId, CallId, Input, OfferId, QueueId, ReasonId, Reply, SourceId, Time};
@@ -61,6 +61,18 @@ impl Account {
 
     pub async fn remove_agent(&self, by: By, agent: AgentId) -> Result<Done, Error> {
         self.done(Input::RemoveAgent { agent }, by).await
+    }
+
+    /// Puts an agent into a queue, or moves it there, beside what it has chosen itself. Static memberships are changed by
+    /// administrators ([`Role::Api`](ringfence_core::agent::Role::Api) and the system), supervised ones by supervisors
+    /// too: others are refused with `membership_denied`. Both must be there.
+    pub async fn assign(&self, by: By, agent: AgentId, choice: QueueChoice) -> Result<AgentAnswer, Error> {
+        self.agent_answer(Input::Assign { agent, choice }, by).await
+    }
+
+    /// Takes an agent out of a queue; refused as [`Account::assign`] is.
+    pub async fn unassign(&self, by: By, agent: AgentId, queue: QueueId) -> Result<AgentAnswer, Error> {
+        self.agent_answer(Input::Unassign { agent, queue }, by).await
     }
 
     pub async fn put_queue(&self, by: By, queue: QueueId, settings: QueueSettings) -> Result<Done, Error> {
@@ -345,7 +357,9 @@ impl Kind {
             | Input::PutQueue { .. }
             | Input::RemoveQueue { .. }
             | Input::PutReason(_)
-            | Input::RemoveReason { .. } => Self::New,
+            | Input::RemoveReason { .. }
+            | Input::Assign { .. }
+            | Input::Unassign { .. } => Self::New,
             Input::Tick
             | Input::Rearm
             | Input::Event(_)

@@ -1,26 +1,15 @@
-//! What agents and supervisors say: login, logout, available, pause, wrap-up; and the queues named with it.
-
-use std::collections::BTreeSet;
+//! What agents, and others for them, say: login, logout, available, pause, wrap-up.
 
 use super::directory::AGENTS_MAX;
 use super::next;
 use crate::account::{Account, Step};
-use crate::agent::{Agent, AgentEntry, Break, By, MembershipMode, Role, Status};
+use crate::agent::{Agent, AgentEntry, Break, By, MembershipMode, Status};
 use crate::fact::Change;
-use crate::id::{AgentId, QueueId, ReasonId};
-use crate::input::{AgentEvent, EventInput, PauseReason, QueueChoice, Reply};
+use crate::id::{AgentId, ReasonId};
+use crate::input::{AgentEvent, EventInput, PauseReason, Reply};
 use crate::next::{NextStatus, When};
-use crate::queue::{MEMBERSHIPS_MAX, QUEUES_MAX, QueueSettings};
 use crate::refusal::Refusal;
 use crate::time::Time;
-
-/// What a list of queues comes to, decided before anything is done.
-#[derive(Default)]
-struct QueuePlan {
-    create: Vec<QueueId>,
-    join: Vec<(QueueId, u8, u32, MembershipMode)>,
-    leave: Vec<QueueId>,
-}
 
 impl Account {
     pub(crate) fn decide_event(
@@ -50,9 +39,7 @@ impl Account {
         }
         let mut plan = self.plan_queues(known, &input, by)?;
         if input.event == AgentEvent::Logout {
-            // The agent's own memberships end with it, those named just now as well.
-            plan.create.clear();
-            plan.join.retain(|(.., mode)| *mode != MembershipMode::Dynamic);
+            plan.without_dynamic();
         }
         let status = self.plan_status(known, &input, by, step)?;
         // Nothing refuses from here on.
@@ -190,94 +177,13 @@ impl Account {
     fn reason_for(&self, reason: Option<&ReasonId>, by: &By) -> Result<Option<&PauseReason>, Refusal> {
         let Some(id) = reason else { return Ok(None) };
         let reason = self.reasons.get(id).ok_or_else(|| Refusal::UnknownReason { reason: id.clone() })?;
-        if reason.supervisor_only && by.role == Role::Agent {
+        if reason.supervisor_only && !by.role.supervises() {
             return Err(Refusal::Invalid {
                 field: "reason_id",
                 problem: format!("reason {id:?} is for supervisors only"),
             });
         }
         Ok(Some(reason))
-    }
-
-    /// A list replaces the agent's own memberships; modes say which those are.
-    fn plan_queues(&self, known: Option<&Agent>, input: &EventInput, by: &By) -> Result<QueuePlan, Refusal> {
-        let Some(choices) = &input.queues else { return Ok(QueuePlan::default()) };
-        if choices.len() > MEMBERSHIPS_MAX {
-            return Err(Refusal::Limit { what: "queues of one agent", limit: MEMBERSHIPS_MAX });
-        }
-        let mut plan = QueuePlan::default();
-        let mut named: BTreeSet<&QueueId> = BTreeSet::new();
-        for choice in choices {
-            if !named.insert(&choice.queue) {
-                return Err(Refusal::DuplicateQueue { queue: choice.queue.clone() });
-            }
-            self.plan_choice(known, &input.agent, choice, by, &mut plan)?;
-        }
-        if !plan.create.is_empty() && self.queues.len() + plan.create.len() > QUEUES_MAX {
-            return Err(Refusal::Limit { what: "queues of one account", limit: QUEUES_MAX });
-        }
-        for membership in known.into_iter().flat_map(|agent| &agent.memberships) {
-            if let Some(queue) = self.queues.get(membership.queue)
-                && membership.mode == MembershipMode::Dynamic
-                && !named.contains(&queue.id)
-            {
-                plan.leave.push(queue.id.clone());
-            }
-        }
-        Ok(plan)
-    }
-
-    fn plan_choice(
-        &self,
-        known: Option<&Agent>,
-        agent_id: &AgentId,
-        choice: &QueueChoice,
-        by: &By,
-        plan: &mut QueuePlan,
-    ) -> Result<(), Refusal> {
-        let Some(queue_ix) = self.queue_by_id.get(&choice.queue).copied() else {
-            plan.create.push(choice.queue.clone());
-            let (tier, position) = (choice.tier.unwrap_or(1), choice.position.unwrap_or(0));
-            plan.join.push((choice.queue.clone(), tier, position, MembershipMode::Dynamic));
-            return Ok(());
-        };
-        let held = known.and_then(|agent| agent.membership(queue_ix));
-        let mode = self.queues.get(queue_ix).map_or(MembershipMode::Dynamic, |q| q.settings.membership_mode);
-        let denied = |mode, by| {
-            Err(Refusal::MembershipDenied { agent: agent_id.clone(), queue: choice.queue.clone(), mode, by })
-        };
-        match held.map_or(mode, |membership| membership.mode) {
-            MembershipMode::Dynamic => {}
-            // Naming what one has is no change; its tier stays as it was assigned.
-            MembershipMode::Static | MembershipMode::Supervised
-                if held.is_some() && by.role == Role::Agent =>
-            {
-                return Ok(());
-            }
-            MembershipMode::Static if by.role != Role::Api => return denied("static", "an administrator"),
-            MembershipMode::Supervised if by.role == Role::Agent => {
-                return denied("supervised", "a supervisor");
-            }
-            MembershipMode::Static | MembershipMode::Supervised => {}
-        }
-        let tier = choice.tier.or(held.map(|m| m.tier)).unwrap_or(1);
-        let position = choice.position.or(held.map(|m| m.position)).unwrap_or(0);
-        if held.is_none_or(|m| m.tier != tier || m.position != position) {
-            plan.join.push((choice.queue.clone(), tier, position, held.map_or(mode, |m| m.mode)));
-        }
-        Ok(())
-    }
-
-    fn carry_out_queues(&mut self, step: &mut Step, agent: &AgentId, plan: QueuePlan) {
-        for queue in plan.create {
-            self.emit(step, Change::QueuePut { queue, settings: Box::new(QueueSettings::default()) });
-        }
-        for queue in plan.leave {
-            self.emit(step, Change::Left { agent: agent.clone(), queue });
-        }
-        for (queue, tier, position, mode) in plan.join {
-            self.emit(step, Change::Joined { agent: agent.clone(), queue, tier, position, mode });
-        }
     }
 
     /// Logout clears dynamic memberships only.

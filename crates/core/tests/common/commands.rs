@@ -119,6 +119,13 @@ pub enum Cmd {
         ms: u64,
         role: Role,
     },
+    /// Without a tier: taken out of the queue.
+    Assign {
+        agent: u8,
+        queue: u8,
+        tier: Option<u8>,
+        role: Role,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -253,6 +260,13 @@ impl Driver {
                 let event = pause.unwrap_or(other);
                 return (event_for(When::AfterCall, nth_agent(*agent).as_str(), event), by(*role));
             }
+            Cmd::Assign { agent, queue, tier, role } => {
+                let (agent, queue) = (nth_agent(*agent), nth_queue(*queue));
+                let choice = |tier| QueueChoice { queue: queue.clone(), tier: Some(tier), position: None };
+                let assigned = tier.map(|tier| Input::Assign { agent: agent.clone(), choice: choice(tier) });
+                let unassigned = || Input::Unassign { agent: agent.clone(), queue: queue.clone() };
+                return (assigned.unwrap_or_else(unassigned), by(*role));
+            }
             Cmd::LogoutAt { agent, ms, role } => {
                 let when = When::At(self.world.now.plus_ms(*ms));
                 return (event_for(when, nth_agent(*agent).as_str(), AgentEvent::Logout), by(*role));
@@ -349,12 +363,13 @@ fn entry_variant(agent: u8, variant: u8) -> AgentEntry {
 fn queue_variant(variant: u8) -> QueueSettings {
     let plain = QueueSettings::default();
     let vip = RequiredTags { rule: TagMatch::All, tags: vec![tag_id("vip")] };
-    match variant % 7 {
+    match variant % 8 {
         1 => QueueSettings { wrap_up_sec: None, wrap_up_max_sec: 120, ..plain },
         2 => QueueSettings { wrap_up_sec: Some(0), max_no_answer: 1, ..plain },
         3 => QueueSettings { tier_wait_sec: 15, no_answer_cooldown_sec: 3, ..plain },
         4 => QueueSettings { required_tags: Some(vip), agent_ring_timeout_sec: 7, ..plain },
         5 => QueueSettings { membership_mode: MembershipMode::Static, reject_cooldown_sec: 0, ..plain },
+        7 => QueueSettings { membership_mode: MembershipMode::Supervised, ..plain },
         6 => QueueSettings { max_no_answer: 0, busy_cooldown_sec: 60, ..plain },
         _ => plain,
     }
@@ -449,12 +464,14 @@ pub fn cmd() -> impl Strategy<Value = Cmd> {
         8 => prop::collection::vec(said(), 1..3).prop_map(Cmd::Feed),
         1 => (0..3_u8, grace).prop_map(|(inbound, grace_ms)| Cmd::Settings { inbound, grace_ms }),
         3 => (0..AGENTS, 0..8_u8).prop_map(|(agent, variant)| Cmd::PutAgent { agent, variant }),
-        1 => (0..QUEUES, 0..7_u8).prop_map(|(queue, variant)| Cmd::PutQueue { queue, variant }),
+        1 => (0..QUEUES, 0..8_u8).prop_map(|(queue, variant)| Cmd::PutQueue { queue, variant }),
         1 => (0..AGENTS).prop_map(|agent| Cmd::RemoveAgent { agent }),
         1 => (0..QUEUES).prop_map(|queue| Cmd::RemoveQueue { queue }),
         1 => (0..AGENTS, prop::option::of(0..QUEUES)).prop_map(|(agent, queue)| Cmd::Explain { agent, queue }),
         3 => (0..AGENTS, 0..5_u8, later_role.clone())
             .prop_map(|(agent, what, role)| Cmd::Later { agent, what, role }),
+        2 => (0..AGENTS, 0..QUEUES, prop::option::weighted(0.7, 0..3_u8), later_role.clone())
+            .prop_map(|(agent, queue, tier, role)| Cmd::Assign { agent, queue, tier, role }),
         1 => (0..AGENTS, 0..30_000_u64, later_role)
             .prop_map(|(agent, ms, role)| Cmd::LogoutAt { agent, ms, role }),
     ]

@@ -128,6 +128,14 @@ pub fn event_with(id: &str, event: AgentEvent, queues: &[&str]) -> Input {
     Input::Event(EventInput { queues, ..event_of(id, event) })
 }
 
+pub fn assign(id: &str, queue: &str) -> Input {
+    Input::Assign { agent: agent_id(id), choice: choice(queue) }
+}
+
+pub fn unassign(id: &str, queue: &str) -> Input {
+    Input::Unassign { agent: agent_id(id), queue: queue_id(queue) }
+}
+
 pub fn pause(id: &str, reason: &str) -> Input {
     event(id, AgentEvent::Pause { reason: (!reason.is_empty()).then(|| reason_id(reason)) })
 }
