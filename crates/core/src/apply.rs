@@ -92,6 +92,7 @@ impl Account {
                 self.cool_down(ix, self.agents.get(ix)?.misses, None);
                 Some(ix)
             }
+            Change::Acted { .. } => None,
             Change::PendingSet { agent, pending } => self.set_pending(agent, pending.as_deref()),
             Change::ClockLogoutSet { agent, logout } => self.set_clock_logout(agent, logout.as_deref()),
         }

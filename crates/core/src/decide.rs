@@ -1,6 +1,7 @@
 //! Decisions: from an input to facts. Only the first decision on an input may refuse; what follows from it is part of
 //! its record.
 
+mod actions;
 mod calls;
 mod contacts;
 mod directory;
@@ -12,14 +13,14 @@ mod presence;
 mod reserve;
 
 use crate::account::{Account, Moment, Step};
-use crate::agent::{By, Standing};
+use crate::agent::{Agent, By, Standing};
 use crate::bucket::{Bucket, Facets};
 use crate::fact::{Change, Fact};
 use crate::feed::FeedItem;
 use crate::fence::{Clause, ClauseSet, OfferKind};
 use crate::id::{AgentId, OfferId};
 use crate::input::{FEED_ITEMS_MAX, Fed, Input, Reply};
-use crate::offer::Cause;
+use crate::offer::{Cause, Outcome};
 use crate::refusal::Refusal;
 use crate::slab::Ix;
 use crate::time::Time;
@@ -48,6 +49,7 @@ pub(crate) fn input(account: &mut Account, step: &mut Step, input: Input, by: &B
         Input::ReadAgent { agent } => account.reply_row(&agent, false),
         Input::ReadOffer { offer } => account.read_offer(&offer),
         Input::Assign { agent, choice } => account.decide_assign(step, &agent, choice, by),
+        Input::Act(action) => account.decide_action(step, action, by),
         Input::Unassign { agent, queue } => account.decide_unassign(step, &agent, &queue, by),
     }
 }
@@ -123,16 +125,21 @@ impl Account {
         if fine {
             return;
         }
-        let offers: Vec<_> = agent.live_offers().cloned().collect();
-        for id in offers {
-            let Some(agent) = self.agents.get(ix) else { return };
-            if let Some(cause) = self.cause_to_rescind(agent, &id, step.now) {
-                self.rescind(step, &id, cause);
-            }
+        for rescind in self.rescinds_of(agent, step.now) {
+            self.emit(step, rescind);
         }
     }
 
-    fn cause_to_rescind(&self, agent: &crate::agent::Agent, offer: &OfferId, now: Time) -> Option<Cause> {
+    /// The end of each live offer that this agent can no longer take.
+    fn rescinds_of(&self, agent: &Agent, now: Time) -> Vec<Change> {
+        let rescind = |id: &OfferId| {
+            let outcome = Outcome::Rescinded(self.cause_to_rescind(agent, id, now)?);
+            Some(due::ended_without_miss(Some(agent), id, outcome, None, now))
+        };
+        agent.live_offers().filter_map(rescind).collect()
+    }
+
+    fn cause_to_rescind(&self, agent: &Agent, offer: &OfferId, now: Time) -> Option<Cause> {
         let queue = self.offer(offer)?.offer.queue_id.as_ref();
         let kind = if queue.is_some() { OfferKind::Queue } else { OfferKind::Direct };
         let (failing, _) = self.subject(agent, now).failing(kind);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::action::Action;
 use crate::agent::{AgentEntry, By, MembershipMode, Standing, Status};
 use crate::call::{AgentCall, ExternalCall, WrapUp};
 use crate::contact::Contact;
@@ -157,5 +158,11 @@ pub enum Change {
     ClockLogoutSet {
         agent: AgentId,
         logout: Option<Box<ClockLogout>>,
+    },
+    /// The facts after it are what this action of a supervisor came to. It changes nothing itself.
+    Acted {
+        agent: AgentId,
+        action: Action,
+        note: Option<String>,
     },
 }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::action::{Action, ActionInput};
 use crate::agent::AgentEntry;
+use crate::fact::Change;
 use crate::feed::FeedItem;
 use crate::fence::{Check, PausedInbound};
 use crate::id::{AgentId, CallId, OfferId, QueueId, ReasonId, RouterId};
@@ -106,6 +108,8 @@ pub enum Input {
         agent: AgentId,
         queue: QueueId,
     },
+    /// For supervisors and administrators.
+    Act(ActionInput),
 }
 
 /// A record touches at most this many agents; larger inputs are split before the mailbox.
@@ -181,9 +185,22 @@ pub enum Verb {
 /// What an input is answered with when it is not refused.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reply {
-    Done { changed: bool },
-    Agent { row: Box<AgentRow>, changed: bool },
-    Granted { grant: Grant, changed: bool },
+    Done {
+        changed: bool,
+    },
+    Agent {
+        row: Box<AgentRow>,
+        changed: bool,
+    },
+    Granted {
+        grant: Grant,
+        changed: bool,
+    },
+    /// To an action that was asked for as a dry run: the agent as it is, and what would change.
+    Planned {
+        row: Box<AgentRow>,
+        changes: Vec<Change>,
+    },
     Explained(Explained),
     Fed(Fed),
 }

@@ -28,6 +28,7 @@ pub mod bucket;
 pub mod fence;
 
 pub mod accounting;
+pub mod action;
 pub mod agent;
 pub mod call;
 pub mod contact;

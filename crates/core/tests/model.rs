@@ -11,11 +11,11 @@ use common::commands::{Cmd, Driver, life};
 use common::oracle::{self, Seen};
 use common::store;
 use proptest::prelude::*;
-use ringfence_core::agent::{Agent, Status};
+use ringfence_core::agent::{Agent, By, Status};
 use ringfence_core::call::MEMORY_MS;
 use ringfence_core::fact::{Change, Fact};
 use ringfence_core::fence::OfferKind;
-use ringfence_core::input::{Ask, Reply, Verb};
+use ringfence_core::input::{ActionInput, Ask, Reply, Verb};
 use ringfence_core::offer::{Cause, Fence, OfferEntry, Outcome, Target};
 use ringfence_core::{Account, AgentId, CallId, Input, OfferId, QueueId, Refusal, StepOutcome, Time};
 
@@ -101,6 +101,7 @@ impl Reference {
             | Change::WrapUpMoved { .. }
             | Change::CallSeen { .. }
             | Change::CooldownOver { .. }
+            | Change::Acted { .. }
             | Change::PendingSet { .. }
             | Change::ClockLogoutSet { .. } => {}
         }
@@ -176,7 +177,8 @@ fn a_rescind_has_its_cause(outcome: &Outcome, entry: &OfferEntry, account: &Acco
             let queue = entry.offer.queue_id.as_ref().expect("the agent is there, so the queue is not");
             assert!(account.queue(queue).is_none());
         }
-        Cause::Supervisor | Cause::RouterGone => panic!("nobody asked for {cause:?}"),
+        Cause::Supervisor => assert_eq!(agent.live_offers().count(), 0),
+        Cause::RouterGone => panic!("nobody asked for {cause:?}"),
     }
 }
 
@@ -317,6 +319,20 @@ fn f3_and_f5_hold_of_a_reserve(before: &Before, reference: &Reference, outcome: 
     }
 }
 
+/// What a supervisor's action would do, by its dry run, which does nothing.
+fn planned(driver: &mut Driver, input: &Input, by: &By) -> Option<Vec<Change>> {
+    let Input::Act(action) = input else { return None };
+    let image = store::image_bytes(&driver.world.account);
+    let asked = Input::Act(ActionInput { dry_run: true, ..action.clone() });
+    let outcome = driver.world.step_by(asked, by);
+    assert!(outcome.record.is_none() && store::image_bytes(&driver.world.account) == image);
+    match outcome.reply {
+        Ok(Reply::Planned { changes, .. }) => Some(changes),
+        Ok(other) => panic!("{other:?} to a dry run"),
+        Err(_) => Some(Vec::new()),
+    }
+}
+
 /// One command at a moment at which nothing is due, so that its answer is that of the input alone.
 fn command(driver: &mut Driver, reference: &mut Reference, cmd: &Cmd) {
     let now = driver.world.now;
@@ -329,7 +345,13 @@ fn command(driver: &mut Driver, reference: &mut Reference, cmd: &Cmd) {
     } else {
         None
     };
+    let planned = planned(driver, &input, &by);
     let outcome = driver.world.step_by(input, &by);
+    if let Some(planned) = planned {
+        let done = outcome.record.iter().flat_map(|record| &record.facts).map(|fact| fact.change.clone());
+        let done: Vec<Change> = done.filter(|change| !matches!(change, Change::Acted { .. })).collect();
+        assert_eq!(planned, done, "a dry run tells what is then done, and nothing else");
+    }
     if let Some(before) = before {
         f3_and_f5_hold_of_a_reserve(&before, reference, &outcome);
     }

@@ -122,6 +122,7 @@ fn is_firm(cmd: &Cmd) -> bool {
         | Cmd::RemoveQueue { .. }
         | Cmd::Later { .. }
         | Cmd::LogoutAt { .. }
+        | Cmd::Act { .. }
         | Cmd::Assign { .. }
         | Cmd::Explain { .. } => true,
     }

@@ -4,6 +4,8 @@
 
 mod common;
 
+#[path = "scenarios/actions.rs"]
+mod actions;
 #[path = "scenarios/calls.rs"]
 mod calls;
 #[path = "scenarios/directory.rs"]

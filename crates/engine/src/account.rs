@@ -5,14 +5,14 @@ use std::sync::atomic::Ordering;
 
 use ringfence_core::agent::{AgentEntry, By};
 use ringfence_core::feed::{CallEvent, FeedItem, FeedWhat, Stamp};
-use ringfence_core::input::{AccountSettings, Ask, EventInput, PauseReason, QueueChoice, Verb};
+use ringfence_core::input::{AccountSettings, ActionInput, Ask, EventInput, PauseReason, QueueChoice, Verb};
 use ringfence_core::offer::Fence;
 use ringfence_core::queue::QueueSettings;
 use ringfence_core::{AccountId, AgentId, CallId, Input, OfferId, QueueId, ReasonId, Reply, SourceId, Time};
 use tokio::sync::oneshot;
 
 use crate::actor::{Msg, mismatch};
-use crate::answer::{AgentAnswer, Done, Explanation, FedAnswer, OfferAnswer, Roster};
+use crate::answer::{ActionAnswer, AgentAnswer, Done, Explanation, FedAnswer, OfferAnswer, Roster};
 use crate::cell::Cell;
 use crate::counters::add;
 use crate::door::{Pool, Taken, Turned};
@@ -53,6 +53,20 @@ impl Account {
     pub async fn event(&self, by: By, mut input: EventInput) -> Result<AgentAnswer, Error> {
         input.create = self.shared.options.create_on_first_use;
         self.agent_answer(Input::Event(input), by).await
+    }
+
+    /// An action of a supervisor on an agent; refused with `supervisors_only` to other roles. A dry run changes nothing and
+    /// answers what would change.
+    pub async fn act(&self, by: By, action: ActionInput) -> Result<ActionAnswer, Error> {
+        match self.call(Input::Act(action), by).await? {
+            (seq, Reply::Agent { row, changed }) => {
+                Ok(ActionAnswer { row: *row, seq, changed, planned: None })
+            }
+            (seq, Reply::Planned { row, changes }) => {
+                Ok(ActionAnswer { row: *row, seq, changed: !changes.is_empty(), planned: Some(changes) })
+            }
+            (_, other) => Err(mismatch(other)),
+        }
     }
 
     pub async fn put_agent(&self, by: By, agent: AgentId, entry: AgentEntry) -> Result<AgentAnswer, Error> {
@@ -363,6 +377,7 @@ impl Kind {
             Input::Tick
             | Input::Rearm
             | Input::Event(_)
+            | Input::Act(_)
             | Input::Feed { .. }
             | Input::Explain { .. }
             | Input::ReadAgent { .. }

@@ -372,6 +372,7 @@ impl AccountActor {
                 | Change::WrapUpEnded { .. }
                 | Change::WrapUpMoved { .. }
                 | Change::CooldownOver { .. }
+                | Change::Acted { .. }
                 | Change::PendingSet { .. }
                 | Change::ClockLogoutSet { .. } => {}
             }

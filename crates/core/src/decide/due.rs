@@ -1,7 +1,7 @@
 //! Deadlines that are due: the whole story of what time can do to an account.
 
 use crate::account::{Account, Step};
-use crate::agent::{Break, RONA, Status};
+use crate::agent::{Agent, Break, RONA, Status};
 use crate::contact::Lease;
 use crate::deadline::Deadline;
 use crate::fact::Change;
@@ -9,6 +9,7 @@ use crate::id::{OfferId, ReasonId};
 use crate::input::{AGENTS_PER_RECORD, Reply};
 use crate::offer::{Cause, Outcome};
 use crate::slab::Ix;
+use crate::time::Time;
 
 /// Fires what is due at `step.now`. Returns whether more is due than one record may touch.
 pub(crate) fn due(account: &mut Account, step: &mut Step) -> bool {
@@ -97,19 +98,8 @@ impl Account {
     ) {
         let Some(entry) = self.offer(id) else { return };
         let agent = self.agent(&entry.offer.agent_id);
-        let misses = agent.map_or(0, |agent| agent.misses);
-        let running = agent.and_then(|agent| agent.cooldown_until).filter(|until| *until > step.now);
-        let asked = cooldown_sec.filter(|sec| *sec > 0).map(|sec| step.now.plus_sec(sec));
-        self.emit(
-            step,
-            Change::OfferEnded {
-                offer: id.clone(),
-                outcome,
-                lease_over: false,
-                misses,
-                cooldown_until: running.max(asked),
-            },
-        );
+        let ended = ended_without_miss(agent, id, outcome, cooldown_sec, step.now);
+        self.emit(step, ended);
     }
 
     fn wrap_ups_over(&mut self, step: &mut Step, ix: Ix) {
@@ -201,5 +191,24 @@ impl Account {
             }
         }
         Reply::Done { changed: step.changed() }
+    }
+}
+
+/// The end of an offer of this agent, in a way that is no miss.
+pub(super) fn ended_without_miss(
+    agent: Option<&Agent>,
+    offer: &OfferId,
+    outcome: Outcome,
+    cooldown_sec: Option<u32>,
+    now: Time,
+) -> Change {
+    let running = agent.and_then(|agent| agent.cooldown_until).filter(|until| *until > now);
+    let asked = cooldown_sec.filter(|sec| *sec > 0).map(|sec| now.plus_sec(sec));
+    Change::OfferEnded {
+        offer: offer.clone(),
+        outcome,
+        lease_over: false,
+        misses: agent.map_or(0, |agent| agent.misses),
+        cooldown_until: running.max(asked),
     }
 }

@@ -69,27 +69,32 @@ impl Account {
         }
     }
 
-    /// Carries out what is to come for an agent that can have it now. Of two that come together the logout counts.
+    /// Carries out what is to come for an agent that can have it now.
     pub(super) fn carry_out_next(&mut self, step: &mut Step, ix: Ix) -> bool {
         let Some(agent) = self.agents.get(ix) else { return false };
-        if agent.clock_logout.as_ref().is_some_and(|logout| logout.at <= step.now)
+        let Some((by, changes)) = self.next_changes(agent, step.now) else { return false };
+        self.emit_all_for(step, &by, changes);
+        true
+    }
+
+    /// What of it can come now, and whose wish it was. Of two that could the logout counts.
+    pub(super) fn next_changes(&self, agent: &Agent, now: Time) -> Option<(By, Vec<Change>)> {
+        if let Some(logout) = agent.clock_logout.as_ref().filter(|logout| logout.at <= now)
             && agent.calls().next().is_none()
         {
-            self.log_out_by_the_clock(step, ix);
-            return true;
+            let status = super::presence::status_for(agent, &NextStatus::Offline, now);
+            let mut changes = self.changes_of(agent, &AgentEvent::Logout, status);
+            changes.push(Change::ClockLogoutSet { agent: agent.id.clone(), logout: None });
+            return Some((logout.by.clone(), changes));
         }
-        let Some(pending) = agent.pending.clone().filter(|_| self.is_free(agent, step.now)) else {
-            return false;
-        };
+        let pending = agent.pending.as_ref().filter(|_| self.is_free(agent, now))?;
         let event = match &pending.status {
             NextStatus::Offline => AgentEvent::Logout,
             NextStatus::Available => AgentEvent::Available,
             NextStatus::OnBreak(_) => AgentEvent::Pause { reason: None },
         };
-        let status = super::presence::status_for(agent, &pending.status, step.now);
-        let changes = self.changes_of(agent, &event, status);
-        self.emit_all_for(step, &pending.by, changes);
-        true
+        let status = super::presence::status_for(agent, &pending.status, now);
+        Some((pending.by.clone(), self.changes_of(agent, &event, status)))
     }
 
     /// The time has come: at once, or marked for right after the call.
@@ -97,20 +102,11 @@ impl Account {
         let Some(agent) = self.agents.get(ix) else { return };
         let Some(logout) = agent.clock_logout.as_ref().filter(|logout| logout.at <= step.now) else { return };
         if agent.calls().next().is_none() {
-            self.log_out_by_the_clock(step, ix);
+            self.carry_out_next(step, ix);
         } else if !logout.due {
             let logout = Some(Box::new(ClockLogout { due: true, ..(**logout).clone() }));
             self.emit(step, Change::ClockLogoutSet { agent: agent.id.clone(), logout });
         }
-    }
-
-    fn log_out_by_the_clock(&mut self, step: &mut Step, ix: Ix) {
-        let Some(agent) = self.agents.get(ix) else { return };
-        let Some(by) = agent.clock_logout.as_ref().map(|logout| logout.by.clone()) else { return };
-        let status = super::presence::status_for(agent, &NextStatus::Offline, step.now);
-        let mut changes = self.changes_of(agent, &AgentEvent::Logout, status);
-        changes.push(Change::ClockLogoutSet { agent: agent.id.clone(), logout: None });
-        self.emit_all_for(step, &by, changes);
     }
 
     /// Makes changes that somebody asked for earlier: theirs, whoever made the record.

@@ -7,14 +7,14 @@ use ringfence_core::call::Direction;
 use ringfence_core::fact::Change;
 use ringfence_core::feed::{CallEvent, CallPhase, FeedItem, FeedWhat, Qualify, SeenContact, Stamp};
 use ringfence_core::fence::PausedInbound;
-use ringfence_core::input::{AccountSettings, AgentEvent, Ask, EventInput, QueueChoice, Verb, When};
+use ringfence_core::input::{AccountSettings, Action, AgentEvent, Ask, EventInput, QueueChoice, Verb, When};
 use ringfence_core::offer::Fence;
 use ringfence_core::queue::{QueueSettings, RequiredTags, TagMatch};
 use ringfence_core::{AgentId, CallId, Input, OfferId, QueueId, StepOutcome, Time};
 
 use super::{
-    World, address, agent_id, aor, by, call_id, contact, entry, event_for, event_of, leg, offer_id, pause,
-    put_agent, put_queue, queue_id, reason, source_id, tag_id,
+    World, act, address, agent_id, aor, by, call_id, contact, entry, event_for, event_of, leg, offer_id,
+    pause, put_agent, put_queue, queue_id, reason, source_id, tag_id,
 };
 
 pub const AGENTS: u8 = 6;
@@ -117,6 +117,11 @@ pub enum Cmd {
     LogoutAt {
         agent: u8,
         ms: u64,
+        role: Role,
+    },
+    Act {
+        agent: u8,
+        action: u8,
         role: Role,
     },
     /// Without a tier: taken out of the queue.
@@ -259,6 +264,17 @@ impl Driver {
                 let other = if *what == 3 { AgentEvent::Logout } else { AgentEvent::Available };
                 let event = pause.unwrap_or(other);
                 return (event_for(When::AfterCall, nth_agent(*agent).as_str(), event), by(*role));
+            }
+            Cmd::Act { agent, action, role } => {
+                let action = match action {
+                    0 => Action::Pause { reason: None },
+                    1 => Action::Pause { reason: Some(super::reason_id("open")) },
+                    2 => Action::Available,
+                    3 => Action::Logout,
+                    4 => Action::EndWrapUp,
+                    _ => Action::ClearStuck,
+                };
+                return (act(nth_agent(*agent).as_str(), action), by(*role));
             }
             Cmd::Assign { agent, queue, tier, role } => {
                 let (agent, queue) = (nth_agent(*agent), nth_queue(*queue));
@@ -470,6 +486,7 @@ pub fn cmd() -> impl Strategy<Value = Cmd> {
         1 => (0..AGENTS, prop::option::of(0..QUEUES)).prop_map(|(agent, queue)| Cmd::Explain { agent, queue }),
         3 => (0..AGENTS, 0..5_u8, later_role.clone())
             .prop_map(|(agent, what, role)| Cmd::Later { agent, what, role }),
+        3 => (0..AGENTS, 0..6_u8, later_role.clone()).prop_map(|(agent, action, role)| Cmd::Act { agent, action, role }),
         2 => (0..AGENTS, 0..QUEUES, prop::option::weighted(0.7, 0..3_u8), later_role.clone())
             .prop_map(|(agent, queue, tier, role)| Cmd::Assign { agent, queue, tier, role }),
         1 => (0..AGENTS, 0..30_000_u64, later_role)

@@ -13,7 +13,9 @@ use proptest::test_runner::{Config as ProptestConfig, RngSeed};
 use ringfence_core::agent::{Address, AddressKind, AgentEntry, By, Role};
 use ringfence_core::call::Direction;
 use ringfence_core::feed::{CallEvent, CallPhase, FeedItem, FeedWhat, Party, Qualify, SeenContact, Stamp};
-use ringfence_core::input::{AgentEvent, Ask, EventInput, PauseReason, QueueChoice, Verb, When};
+use ringfence_core::input::{
+    Action, ActionInput, AgentEvent, Ask, EventInput, PauseReason, QueueChoice, Verb, When,
+};
 use ringfence_core::queue::QueueSettings;
 use ringfence_core::{
     Account, AccountId, AgentId, CallId, Input, OfferId, QueueId, ReasonId, Record, SourceId, StepOutcome,
@@ -134,6 +136,14 @@ pub fn assign(id: &str, queue: &str) -> Input {
 
 pub fn unassign(id: &str, queue: &str) -> Input {
     Input::Unassign { agent: agent_id(id), queue: queue_id(queue) }
+}
+
+pub fn action_of(id: &str, action: Action) -> ActionInput {
+    ActionInput { agent: agent_id(id), action, expected_seq: None, note: None, dry_run: false }
+}
+
+pub fn act(id: &str, action: Action) -> Input {
+    Input::Act(action_of(id, action))
 }
 
 pub fn pause(id: &str, reason: &str) -> Input {

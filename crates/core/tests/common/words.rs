@@ -37,7 +37,11 @@ fn status(status: &Status) -> String {
 }
 
 pub fn fact(fact: &Fact) -> String {
-    match &fact.change {
+    change(&fact.change)
+}
+
+pub fn change(change: &Change) -> String {
+    match change {
         Change::Settings(_) => "settings".to_owned(),
         Change::AgentPut { agent, .. } => format!("put {agent}"),
         Change::AgentRemoved { agent } => format!("removed {agent}"),
@@ -73,6 +77,10 @@ pub fn fact(fact: &Fact) -> String {
         Change::WrapUpEnded { agent, call_id, .. } => format!("{agent} wrapped up {call_id}"),
         Change::WrapUpMoved { agent, until, .. } => format!("{agent} wrap-up {}", rel(*until)),
         Change::CooldownOver { agent } => format!("{agent} cooldown over"),
+        Change::Acted { agent, action, note } => {
+            let note = note.as_ref().map_or(String::new(), |note| format!(" ({note})"));
+            format!("{} of {agent}{note}", action.as_str())
+        }
         Change::PendingSet { agent, pending: None } => format!("{agent} nothing next"),
         Change::PendingSet { agent, pending: Some(pending) } => {
             let reason = pending.status.reason_id().map_or("", |reason| reason.as_str());
@@ -110,6 +118,10 @@ pub fn reply(reply: &Result<Reply, Refusal>) -> String {
         Ok(Reply::Granted { grant: of, changed: news }) => changed(grant(of), *news),
         Ok(Reply::Explained(Explained { offerable: true, .. })) => "offerable".to_owned(),
         Ok(Reply::Explained(Explained { checks, .. })) => format!("not offerable: {}", failing(checks)),
+        Ok(Reply::Planned { changes, .. }) => {
+            let words: Vec<String> = changes.iter().map(change).collect();
+            format!("would: {}", words.join(", "))
+        }
         Ok(Reply::Fed(fed)) => format!("fed {}/{}/{}", fed.applied, fed.stale, fed.unknown),
         Err(refusal) => refused(refusal),
     }
@@ -138,6 +150,7 @@ fn refused(refusal: &Refusal) -> String {
         | Refusal::LeaseExpired { .. }
         | Refusal::NotLoggedIn { .. }
         | Refusal::AgentInCall { .. }
+        | Refusal::SupervisorsOnly { .. }
         | Refusal::DuplicateQueue { .. }
         | Refusal::AddressTaken { .. }
         | Refusal::SeqMismatch { .. }

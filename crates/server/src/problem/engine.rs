@@ -81,6 +81,7 @@ const fn hint(refusal: &Refusal) -> Option<&'static str> {
         | Refusal::NotLoggedIn { .. }
         | Refusal::AgentInCall { .. }
         | Refusal::MembershipDenied { .. }
+        | Refusal::SupervisorsOnly { .. }
         | Refusal::DuplicateQueue { .. }
         | Refusal::AddressTaken { .. }
         | Refusal::Invalid { .. }
@@ -127,6 +128,7 @@ fn members(refusal: Refusal) -> (Option<&'static str>, Value) {
             Some("queues"),
             json!({ "agent_id": agent, "queue_id": queue, "membership_mode": mode, "changed_by": by }),
         ),
+        Refusal::SupervisorsOnly { action } => (None, json!({ "action": action })),
         Refusal::DuplicateQueue { queue } => (Some("queues"), json!({ "queue_id": queue })),
         Refusal::AddressTaken { address: _, agent } => (Some("addresses"), json!({ "agent_id": agent })),
         Refusal::SeqMismatch { expected, found } => {
