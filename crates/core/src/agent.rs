@@ -129,6 +129,15 @@ impl Status {
         }
     }
 
+    /// Whether the agent may dial out (model.md §5).
+    pub const fn may_place(&self) -> bool {
+        match self {
+            Self::Offline => false,
+            Self::Available => true,
+            Self::OnBreak(pause) => pause.allow_outbound,
+        }
+    }
+
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Offline => "offline",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::account::{Account, Moment, TOMBSTONE_MS, TOMBSTONES_MAX, Tombstone};
 use crate::agent::{Agent, By, LastOffer, Membership, Slot, Standing, Status};
 use crate::bucket::Bucket;
-use crate::call::{AgentCall, Call, MEMORY_MAX, MEMORY_MS, WrapUp};
+use crate::call::{AgentCall, Call, Direction, MEMORY_MAX, MEMORY_MS, WrapUp};
 use crate::deadline::Deadline;
 use crate::fact::{Change, Fact};
 use crate::fence::ClauseSet;
@@ -239,7 +239,13 @@ impl Account {
         let ix = *self.agent_by_id.get(&offer.agent_id)?;
         let agent = self.agents.get_mut(ix)?;
         agent.slots.push(Slot::Offering(offer.offer_id.clone()));
-        agent.ledger.offered(moment.at);
+        // Figures of offers are about those that come in.
+        if offer.direction == Direction::Inbound {
+            agent.ledger.offered(moment.at);
+        }
+        if let Some(wrap_up) = entry.wrap_up {
+            agent.take_wrap_up(wrap_up, offer.fence);
+        }
         self.grants += 1;
         self.last_fence = self.last_fence.max(Some(offer.fence));
         let call = self.call_or_new(&offer.call_id, moment.at);
@@ -249,16 +255,16 @@ impl Account {
         }
         self.dirty.insert(PageKey::offer(offer.fence.n));
         let place = self.offers.insert(entry.clone());
-        self.deadlines.arm(offer.expires_at, Deadline::Offer(place));
+        self.deadlines.arm(offer.expires_at, entry.deadline(place));
         Some(ix)
     }
 
     fn extend(&mut self, id: &OfferId, expires_at: Time) -> Option<Ix> {
         let place = self.offers.find(id.as_str())?;
         let entry = self.offers.at_mut(place)?;
-        self.deadlines.disarm(entry.offer.expires_at, Deadline::Offer(place));
+        self.deadlines.disarm(entry.offer.expires_at, entry.deadline(place));
         Arc::make_mut(&mut entry.offer).expires_at = expires_at;
-        self.deadlines.arm(expires_at, Deadline::Offer(place));
+        self.deadlines.arm(expires_at, entry.deadline(place));
         self.dirty.insert(PageKey::offer(entry.offer.fence.n));
         self.agent_by_id.get(&entry.offer.agent_id).copied()
     }
@@ -289,7 +295,7 @@ impl Account {
         let last = LastOffer { at, queue_id: offer.queue_id.clone(), outcome: ended.outcome.clone() };
         let accepted = ended.outcome == Outcome::Accepted;
         entry.ended = Some(ended);
-        self.deadlines.disarm(offer.expires_at, Deadline::Offer(place));
+        self.deadlines.disarm(offer.expires_at, entry.deadline(place));
         self.ended_offers.push_back((at, place));
         self.dirty.insert(PageKey::offer(offer.fence.n));
         if let Some(place) = self.calls.find(offer.call_id.as_str())
@@ -308,7 +314,12 @@ impl Account {
         let ix = *self.agent_by_id.get(&offer.agent_id)?;
         let agent = self.agents.get_mut(ix)?;
         agent.slots.retain(|slot| !matches!(slot, Slot::Offering(offer) if offer == id));
-        agent.ledger.ended(&last.outcome, at);
+        if offer.direction == Direction::Inbound {
+            agent.ledger.ended(&last.outcome, at);
+        }
+        if !accepted {
+            agent.release_wrap_up(offer.fence);
+        }
         agent.last_offer = Some(last);
         Some(ix)
     }
@@ -354,6 +365,7 @@ impl Account {
             .position(|slot| matches!(slot, Slot::InCall(call) if call.call_id == *call_id))?;
         if let Slot::InCall(call) = agent.slots.remove(place) {
             self.deadlines.disarm(call.until, Deadline::Call(ix));
+            agent.release_wrap_up(call.fence);
         }
         for call in agent.calls() {
             self.deadlines.arm(call.until, Deadline::Call(ix));

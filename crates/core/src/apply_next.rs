@@ -1,9 +1,14 @@
-//! Changes of what an agent is to become later.
+//! Changes of what an agent is to become later, and of wrap-ups whose slot is taken meanwhile.
+
+use std::sync::Arc;
 
 use crate::account::Account;
+use crate::agent::{Agent, Slot};
+use crate::call::WrapUp;
 use crate::deadline::Deadline;
 use crate::id::AgentId;
 use crate::next::{ClockLogout, Pending};
+use crate::offer::Fence;
 use crate::slab::Ix;
 
 impl Account {
@@ -23,5 +28,27 @@ impl Account {
             self.deadlines.arm(logout.at, Deadline::ClockLogout(ix));
         }
         Some(ix)
+    }
+}
+
+impl Agent {
+    /// A call of the agent's own takes the slot of this wrap-up.
+    pub(crate) fn take_wrap_up(&mut self, wrap_up: Fence, by: Fence) {
+        self.mark_wrap_up(|held| held.fence == wrap_up, Some(by));
+    }
+
+    /// The call that took the slot of a wrap-up, if it did, is over before the wrap-up is.
+    pub(crate) fn release_wrap_up(&mut self, by: Fence) {
+        self.mark_wrap_up(|held| held.taken_by == Some(by), None);
+    }
+
+    fn mark_wrap_up(&mut self, is: impl Fn(&WrapUp) -> bool, taken_by: Option<Fence>) {
+        for slot in &mut self.slots {
+            if let Slot::WrapUp(wrap_up) = slot
+                && is(wrap_up)
+            {
+                Arc::make_mut(wrap_up).taken_by = taken_by;
+            }
+        }
     }
 }

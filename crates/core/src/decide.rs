@@ -11,9 +11,10 @@ mod next;
 mod offers;
 mod presence;
 mod reserve;
+mod self_reserve;
 
 use crate::account::{Account, Moment, Step};
-use crate::agent::{Agent, By, Standing};
+use crate::agent::{Agent, By, Standing, Status};
 use crate::bucket::{Bucket, Facets};
 use crate::fact::{Change, Fact};
 use crate::feed::FeedItem;
@@ -49,6 +50,7 @@ pub(crate) fn input(account: &mut Account, step: &mut Step, input: Input, by: &B
         Input::ReadAgent { agent } => account.reply_row(&agent, false),
         Input::ReadOffer { offer } => account.read_offer(&offer),
         Input::Assign { agent, choice } => account.decide_assign(step, &agent, choice, by),
+        Input::SelfReserve { agent, ask } => account.self_reserve(step, &agent, ask),
         Input::Act(action) => account.decide_action(step, action, by),
         Input::Unassign { agent, queue } => account.decide_unassign(step, &agent, &queue, by),
     }
@@ -121,7 +123,7 @@ impl Account {
         let standing = agent.standing;
         let fine = standing.reachable
             && !standing.failing.contains(Clause::ExternalCall)
-            && !standing.failing.contains(Clause::Status);
+            && agent.status == Status::Available;
         if fine {
             return;
         }
@@ -140,9 +142,7 @@ impl Account {
     }
 
     fn cause_to_rescind(&self, agent: &Agent, offer: &OfferId, now: Time) -> Option<Cause> {
-        let queue = self.offer(offer)?.offer.queue_id.as_ref();
-        let kind = if queue.is_some() { OfferKind::Queue } else { OfferKind::Direct };
-        let (failing, _) = self.subject(agent, now).failing(kind);
+        let (failing, _) = self.subject(agent, now).failing(self.offer(offer)?.offer.kind());
         if failing.contains(Clause::ExternalCall) {
             Some(Cause::ExternalCall)
         } else if failing.contains(Clause::Status) {

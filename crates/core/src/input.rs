@@ -110,6 +110,11 @@ pub enum Input {
     },
     /// For supervisors and administrators.
     Act(ActionInput),
+    /// An agent dials out and takes itself: the offer is outbound, and direct.
+    SelfReserve {
+        agent: AgentId,
+        ask: Ask,
+    },
 }
 
 /// A record touches at most this many agents; larger inputs are split before the mailbox.

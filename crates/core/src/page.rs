@@ -267,7 +267,7 @@ impl Account {
         for (place, entry) in self.offers.iter() {
             match &entry.ended {
                 Some(over) => ended.push((over.at, entry.offer.fence.n, place)),
-                None => self.deadlines.arm(entry.offer.expires_at, Deadline::Offer(place)),
+                None => self.deadlines.arm(entry.offer.expires_at, entry.deadline(place)),
             }
         }
         ended.sort_unstable();

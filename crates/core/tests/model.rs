@@ -256,6 +256,13 @@ fn before_reserve(driver: &Driver, reference: &Reference, input: &Input) -> Opti
             let known = driver.world.account.agent(agent).filter(offerable);
             let agents = known.map(|agent| agent.id.clone()).into_iter().collect();
             (Target::Agent(agent.clone()), None, ask, Eligible { agents, sure: true })
+        } else if let Input::SelfReserve { agent, ask } = input {
+            let may = |agent: &&Agent| {
+                seen.failing(agent, OfferKind::Own, now).is_empty() && !is_within(agent, &ask.call)
+            };
+            let agents = driver.world.account.agent(agent).filter(may).map(|agent| agent.id.clone());
+            let agents = agents.into_iter().collect();
+            (Target::Own(agent.clone()), None, ask, Eligible { agents, sure: true })
         } else {
             return None;
         };

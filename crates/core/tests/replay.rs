@@ -120,10 +120,7 @@ fn is_firm(cmd: &Cmd) -> bool {
         | Cmd::PutQueue { .. }
         | Cmd::RemoveAgent { .. }
         | Cmd::RemoveQueue { .. }
-        | Cmd::Later { .. }
-        | Cmd::LogoutAt { .. }
-        | Cmd::Act { .. }
-        | Cmd::Assign { .. }
+        | Cmd::Wish(_)
         | Cmd::Explain { .. } => true,
     }
 }

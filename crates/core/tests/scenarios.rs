@@ -26,6 +26,8 @@ mod outcomes;
 mod phones;
 #[path = "scenarios/queues.rs"]
 mod queues;
+#[path = "scenarios/self_reserve.rs"]
+mod self_reserve;
 #[path = "scenarios/status.rs"]
 mod status;
 #[path = "scenarios/wrap_up.rs"]

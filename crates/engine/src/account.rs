@@ -131,6 +131,12 @@ impl Account {
         self.offer_answer(Input::ReserveQueue { queue, ask, exclude }, by).await
     }
 
+    /// An agent that dials out takes itself: it must be free to place calls, reachable and in no external call, and may be
+    /// in wrap-up. The offer is outbound; whoever came first, it or a router, has the slot.
+    pub async fn self_reserve(&self, by: By, agent: AgentId, ask: Ask) -> Result<OfferAnswer, Error> {
+        self.offer_answer(Input::SelfReserve { agent, ask }, by).await
+    }
+
     /// A later step on an offer, under its token.
     pub async fn offer(
         &self,
@@ -365,6 +371,7 @@ impl Kind {
             Input::Offer { .. } | Input::EndCall { .. } => Self::Step,
             Input::ReserveAgent { .. }
             | Input::ReserveQueue { .. }
+            | Input::SelfReserve { .. }
             | Input::SetSettings(_)
             | Input::PutAgent { .. }
             | Input::RemoveAgent { .. }

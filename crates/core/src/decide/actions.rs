@@ -122,8 +122,15 @@ impl Account {
             agent.clock_logout = logout.clone();
         } else if let Change::OfferEnded { offer, .. } = change {
             agent.slots.retain(|slot| !matches!(slot, Slot::Offering(held) if held == offer));
+            if let Some(entry) = self.offer(offer) {
+                agent.release_wrap_up(entry.offer.fence);
+            }
         } else if let Change::LegEnded { call_id, .. } = change {
+            let ended = agent.calls().find(|call| call.call_id == *call_id).map(|call| call.fence);
             agent.slots.retain(|slot| !matches!(slot, Slot::InCall(call) if call.call_id == *call_id));
+            if let Some(fence) = ended {
+                agent.release_wrap_up(fence);
+            }
         } else if let Change::WrapUpEnded { fence, .. } = change {
             agent.slots.retain(|slot| !matches!(slot, Slot::WrapUp(wrap_up) if wrap_up.fence == *fence));
         } else if let Change::ExternalOver { call_id, .. } = change {

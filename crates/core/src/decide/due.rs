@@ -16,7 +16,7 @@ pub(crate) fn due(account: &mut Account, step: &mut Step) -> bool {
     while step.agents.len() < AGENTS_PER_RECORD {
         let Some(deadline) = account.deadlines.pop_due(step.now) else { return false };
         match deadline {
-            Deadline::Offer(place) => account.lease_over(step, place),
+            Deadline::Offer { place, .. } => account.lease_over(step, place),
             Deadline::WrapUp(ix) => account.wrap_ups_over(step, ix),
             Deadline::Cooldown(ix) => account.cooldown_over(step, ix),
             Deadline::Call(ix) => account.calls_lost(step, ix),

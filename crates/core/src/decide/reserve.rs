@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::account::{Account, Step};
 use crate::agent::Agent;
-use crate::call::LEGS_MAX;
+use crate::call::{Direction, LEGS_MAX};
 use crate::fact::Change;
 use crate::fence::{Check, Clause, ClauseSet, OfferKind};
 use crate::id::{AgentId, CallId, OfferId, QueueId};
@@ -117,7 +117,12 @@ impl Account {
 
     /// A reserve with a known offer id: the original grant and its present outcome, or a refusal if it asks for
     /// something else.
-    fn retried(&self, ask: &Ask, target: &Target, queue: Option<&QueueId>) -> Result<Option<Reply>, Refusal> {
+    pub(super) fn retried(
+        &self,
+        ask: &Ask,
+        target: &Target,
+        queue: Option<&QueueId>,
+    ) -> Result<Option<Reply>, Refusal> {
         let Some((id, entry)) = ask.offer.as_ref().and_then(|id| Some((id, self.offer(id)?))) else {
             return Ok(None);
         };
@@ -131,7 +136,7 @@ impl Account {
         Ok(Some(Reply::Granted { grant: grant_of(entry), changed: false }))
     }
 
-    fn check_call(&self, ask: &Ask) -> Result<(), Refusal> {
+    pub(super) fn check_call(&self, ask: &Ask) -> Result<(), Refusal> {
         if let Some(ms) = ask.lease_ms
             && !LEASE_MS.contains(&ms)
         {
@@ -155,7 +160,7 @@ impl Account {
         Ok(())
     }
 
-    fn grant_to(
+    pub(super) fn grant_to(
         &mut self,
         step: &mut Step,
         ix: Ix,
@@ -170,6 +175,10 @@ impl Account {
         let lease_sec = settings.map_or(LEASE_SEC_DEFAULT, |settings| settings.agent_ring_timeout_sec);
         let lease_ms = ask.lease_ms.unwrap_or(u64::from(lease_sec) * 1000);
         let fence = Fence { term: self.term, n: self.grants + 1 };
+        let (direction, wrap_up) = match &target {
+            Target::Own(_) => (Direction::Outbound, self.slot_in_wrap_up(agent, step.now)),
+            Target::Agent(_) | Target::Queue(_) => (Direction::Inbound, None),
+        };
         let offer = Offer {
             offer_id: ask.offer.unwrap_or_else(|| self.mint(fence)),
             fence,
@@ -180,6 +189,7 @@ impl Account {
             granted_at: step.now,
             expires_at: step.now.plus_ms(lease_ms),
             router_id: ask.router,
+            direction,
         };
         let entry = OfferEntry {
             offer: Arc::new(offer),
@@ -188,6 +198,7 @@ impl Account {
             lease_ms,
             leg_call_id: None,
             ended: None,
+            wrap_up,
         };
         let grant = grant_of(&entry);
         self.emit(step, Change::Granted { entry: Box::new(entry) });
@@ -225,7 +236,7 @@ impl Account {
     }
 
     /// Nobody is offered a call they are in: there would be two legs of one person in it, and no telling them apart.
-    fn is_within(&self, agent: &Agent, call: &CallId) -> bool {
+    pub(super) fn is_within(&self, agent: &Agent, call: &CallId) -> bool {
         self.calls.get(call.as_str()).is_some_and(|call| call.legs.contains(&agent.id))
     }
 
@@ -286,11 +297,7 @@ impl Account {
         let checks = self.checks(ix, queue, None, now);
         let entry = self.agents.get(ix).ok_or_else(unknown)?;
         let direct = self.subject(entry, now).failing(OfferKind::Direct).0 == ClauseSet::EMPTY;
-        let may_place = match &entry.status {
-            crate::agent::Status::Offline => false,
-            crate::agent::Status::Available => true,
-            crate::agent::Status::OnBreak(pause) => pause.allow_outbound,
-        };
+        let may_place = entry.status.may_place();
         Ok(Reply::Explained(Explained {
             offerable: checks.iter().all(|check| check.ok),
             checks,

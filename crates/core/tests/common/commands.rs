@@ -7,14 +7,15 @@ use ringfence_core::call::Direction;
 use ringfence_core::fact::Change;
 use ringfence_core::feed::{CallEvent, CallPhase, FeedItem, FeedWhat, Qualify, SeenContact, Stamp};
 use ringfence_core::fence::PausedInbound;
-use ringfence_core::input::{AccountSettings, Action, AgentEvent, Ask, EventInput, QueueChoice, Verb, When};
+use ringfence_core::input::{AccountSettings, AgentEvent, Ask, EventInput, PauseReason, QueueChoice, Verb};
 use ringfence_core::offer::Fence;
 use ringfence_core::queue::{QueueSettings, RequiredTags, TagMatch};
 use ringfence_core::{AgentId, CallId, Input, OfferId, QueueId, StepOutcome, Time};
 
+use super::wishes::{Wish, wish};
 use super::{
-    World, act, address, agent_id, aor, by, call_id, contact, entry, event_for, event_of, leg, offer_id,
-    pause, put_agent, put_queue, queue_id, reason, source_id, tag_id,
+    World, address, agent_id, aor, by, call_id, contact, entry, event_of, leg, offer_id, pause, put_agent,
+    put_queue, queue_id, reason, source_id, tag_id,
 };
 
 pub const AGENTS: u8 = 6;
@@ -107,30 +108,7 @@ pub enum Cmd {
         agent: u8,
         queue: Option<u8>,
     },
-    /// After the call: a pause, `available` or a logout.
-    Later {
-        agent: u8,
-        what: u8,
-        role: Role,
-    },
-    /// So many milliseconds from now.
-    LogoutAt {
-        agent: u8,
-        ms: u64,
-        role: Role,
-    },
-    Act {
-        agent: u8,
-        action: u8,
-        role: Role,
-    },
-    /// Without a tier: taken out of the queue.
-    Assign {
-        agent: u8,
-        queue: u8,
-        tier: Option<u8>,
-        role: Role,
-    },
+    Wish(Wish),
 }
 
 #[derive(Debug, Clone)]
@@ -178,7 +156,8 @@ impl Driver {
         let mut driver = Self { newest: 10, ..Self::default() };
         let world = &mut driver.world;
         for (id, allow_inbound) in [("open", true), ("closed", false)] {
-            world.must(Input::PutReason(reason(id, allow_inbound)));
+            let allow_outbound = allow_inbound;
+            world.must(Input::PutReason(PauseReason { allow_outbound, ..reason(id, allow_inbound) }));
         }
         for queue in 0..QUEUES {
             world.must(put_queue(nth_queue(queue).as_str(), QueueSettings::default()));
@@ -257,36 +236,7 @@ impl Driver {
             Cmd::Explain { agent, queue } => {
                 Input::Explain { agent: nth_agent(*agent), queue: queue.map(nth_queue) }
             }
-            Cmd::Later { agent, what, role } => {
-                let reason = ["", "open", "closed"].get(usize::from(*what)).copied();
-                let pause = reason
-                    .map(|id| AgentEvent::Pause { reason: (!id.is_empty()).then(|| super::reason_id(id)) });
-                let other = if *what == 3 { AgentEvent::Logout } else { AgentEvent::Available };
-                let event = pause.unwrap_or(other);
-                return (event_for(When::AfterCall, nth_agent(*agent).as_str(), event), by(*role));
-            }
-            Cmd::Act { agent, action, role } => {
-                let action = match action {
-                    0 => Action::Pause { reason: None },
-                    1 => Action::Pause { reason: Some(super::reason_id("open")) },
-                    2 => Action::Available,
-                    3 => Action::Logout,
-                    4 => Action::EndWrapUp,
-                    _ => Action::ClearStuck,
-                };
-                return (act(nth_agent(*agent).as_str(), action), by(*role));
-            }
-            Cmd::Assign { agent, queue, tier, role } => {
-                let (agent, queue) = (nth_agent(*agent), nth_queue(*queue));
-                let choice = |tier| QueueChoice { queue: queue.clone(), tier: Some(tier), position: None };
-                let assigned = tier.map(|tier| Input::Assign { agent: agent.clone(), choice: choice(tier) });
-                let unassigned = || Input::Unassign { agent: agent.clone(), queue: queue.clone() };
-                return (assigned.unwrap_or_else(unassigned), by(*role));
-            }
-            Cmd::LogoutAt { agent, ms, role } => {
-                let when = When::At(self.world.now.plus_ms(*ms));
-                return (event_for(when, nth_agent(*agent).as_str(), AgentEvent::Logout), by(*role));
-            }
+            Cmd::Wish(wish) => return wish.input(self.world.now),
         };
         (input, by(Role::Api))
     }
@@ -401,7 +351,7 @@ pub fn pass() -> impl Strategy<Value = Pass> {
     ]
 }
 
-fn wanted() -> impl Strategy<Value = Wanted> {
+pub fn wanted() -> impl Strategy<Value = Wanted> {
     let lease = prop_oneof![4 => Just(None), 1 => (1_000_u64..30_000).prop_map(Some)];
     (0..CALLS, prop::option::weighted(0.8, 0..OFFERS), lease).prop_map(|(call, offer, lease_ms)| Wanted {
         call,
@@ -461,7 +411,6 @@ pub fn said() -> impl Strategy<Value = Said> {
 
 pub fn cmd() -> impl Strategy<Value = Cmd> {
     let role = prop::sample::select(vec![Role::Agent, Role::Supervisor, Role::Api, Role::Api]);
-    let later_role = role.clone();
     let queues = prop::option::weighted(0.4, prop::collection::vec((0..QUEUES, 0..9_u8), 0..3));
     let grace = prop::sample::select(vec![0_u64, 0, 2_000]);
     prop_oneof![
@@ -484,13 +433,7 @@ pub fn cmd() -> impl Strategy<Value = Cmd> {
         1 => (0..AGENTS).prop_map(|agent| Cmd::RemoveAgent { agent }),
         1 => (0..QUEUES).prop_map(|queue| Cmd::RemoveQueue { queue }),
         1 => (0..AGENTS, prop::option::of(0..QUEUES)).prop_map(|(agent, queue)| Cmd::Explain { agent, queue }),
-        3 => (0..AGENTS, 0..5_u8, later_role.clone())
-            .prop_map(|(agent, what, role)| Cmd::Later { agent, what, role }),
-        3 => (0..AGENTS, 0..6_u8, later_role.clone()).prop_map(|(agent, action, role)| Cmd::Act { agent, action, role }),
-        2 => (0..AGENTS, 0..QUEUES, prop::option::weighted(0.7, 0..3_u8), later_role.clone())
-            .prop_map(|(agent, queue, tier, role)| Cmd::Assign { agent, queue, tier, role }),
-        1 => (0..AGENTS, 0..30_000_u64, later_role)
-            .prop_map(|(agent, ms, role)| Cmd::LogoutAt { agent, ms, role }),
+        12 => wish().prop_map(Cmd::Wish),
     ]
 }
 

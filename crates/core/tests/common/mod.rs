@@ -7,6 +7,7 @@ pub mod commands;
 pub mod oracle;
 pub mod scenario;
 pub mod store;
+pub mod wishes;
 pub mod words;
 
 use proptest::test_runner::{Config as ProptestConfig, RngSeed};
@@ -157,6 +158,10 @@ pub fn ask(call: &str, offer: &str) -> Ask {
 
 pub fn reserve(agent: &str, call: &str, offer: &str) -> Input {
     Input::ReserveAgent { agent: agent_id(agent), queue: None, ask: ask(call, offer) }
+}
+
+pub fn self_reserve(agent: &str, call: &str, offer: &str) -> Input {
+    Input::SelfReserve { agent: agent_id(agent), ask: ask(call, offer) }
 }
 
 pub fn reserve_for(agent: &str, queue: &str, call: &str, offer: &str) -> Input {

@@ -1,6 +1,7 @@
 //! Facts, replies and refusals as short words, so that a scenario can list everything that came out.
 
 use ringfence_core::agent::Status;
+use ringfence_core::call::Direction;
 use ringfence_core::fact::{Change, Fact};
 use ringfence_core::fence::Check;
 use ringfence_core::input::{Explained, Grant, Reply};
@@ -59,7 +60,10 @@ pub fn change(change: &Change) -> String {
         Change::Settled { agent } => format!("settled {agent}"),
         Change::ExternalBegan { agent, call } => format!("{agent} external {}", call.call_id),
         Change::ExternalOver { agent, call_id, .. } => format!("{agent} external {call_id} over"),
-        Change::Granted { entry } => format!("{} to {}", entry.offer.offer_id, entry.offer.agent_id),
+        Change::Granted { entry } => {
+            let word = if entry.offer.direction == Direction::Outbound { "outbound by" } else { "to" };
+            format!("{} {word} {}", entry.offer.offer_id, entry.offer.agent_id)
+        }
         Change::Extended { offer, expires_at } => format!("{offer} until {}", rel(*expires_at)),
         Change::LegKnown { offer, leg_call_id } => format!("{offer} leg {leg_call_id}"),
         Change::OfferEnded { offer, outcome: how, misses, cooldown_until, .. } => {
