@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use ringfence::core::agent::{Address, AddressKind, AgentEntry, By};
-use ringfence::core::input::{AgentEvent, Ask, EventInput, QueueChoice, Verb};
+use ringfence::core::input::{AgentEvent, Ask, EventInput, QueueChoice, Verb, When};
 use ringfence::core::queue::QueueSettings;
 use ringfence::core::row::View;
 use ringfence::{
@@ -55,7 +55,11 @@ async fn hire(acme: &Account, id: &str, name: &str, tel: &str, queue: &QueueId) 
     acme.put_agent(By::SYSTEM, agent.clone(), entry).await?;
     let queues = Some(vec![QueueChoice { queue: queue.clone(), tier: None, position: None }]);
     let event = AgentEvent::Available;
-    acme.event(By::SYSTEM, EventInput { agent, event, queues, create: false, expected_seq: None }).await?;
+    acme.event(
+        By::SYSTEM,
+        EventInput { agent, event, queues, create: false, expected_seq: None, when: When::Now },
+    )
+    .await?;
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use ringfence::core::agent::{Address, AddressKind, AgentEntry, By};
-use ringfence::core::input::{AgentEvent, Ask, EventInput, QueueChoice, Verb};
+use ringfence::core::input::{AgentEvent, Ask, EventInput, QueueChoice, Verb, When};
 use ringfence::core::queue::QueueSettings;
 use ringfence::core::{Account, Input, Reply, Time};
 
@@ -25,8 +25,14 @@ pub fn cycles() -> Result<f64, Failure> {
         let entry = Box::new(AgentEntry { addresses: vec![address], ..AgentEntry::default() });
         account.step(Input::PutAgent { agent: agent.clone(), entry }, &By::SYSTEM, now);
         let queues = Some(vec![QueueChoice { queue: queue.clone(), tier: None, position: None }]);
-        let event =
-            EventInput { agent, event: AgentEvent::Available, queues, create: false, expected_seq: None };
+        let event = EventInput {
+            agent,
+            event: AgentEvent::Available,
+            queues,
+            create: false,
+            expected_seq: None,
+            when: When::Now,
+        };
         account.step(Input::Event(event), &By::SYSTEM, now);
     }
     let calls: Result<Vec<ringfence::CallId>, _> = (0..CYCLES).map(|n| format!("c{n}").parse()).collect();

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use ringfence::core::agent::{Address, AddressKind, AgentEntry, By};
-use ringfence::core::input::{AgentEvent, Ask, EventInput, QueueChoice, Verb};
+use ringfence::core::input::{AgentEvent, Ask, EventInput, QueueChoice, Verb, When};
 use ringfence::core::queue::QueueSettings;
 use ringfence::{Account, AccountId, AgentId, CallId, Durability, Engine, Options, QueueId};
 
@@ -26,8 +26,14 @@ pub async fn staffed(engine: &Engine, agents: usize) -> Result<(Account, QueueId
         let entry = AgentEntry { addresses: vec![address], ..AgentEntry::default() };
         account.put_agent(By::SYSTEM, agent.clone(), entry).await?;
         let queues = Some(vec![QueueChoice { queue: queue.clone(), tier: None, position: None }]);
-        let input =
-            EventInput { agent, event: AgentEvent::Available, queues, create: false, expected_seq: None };
+        let input = EventInput {
+            agent,
+            event: AgentEvent::Available,
+            queues,
+            create: false,
+            expected_seq: None,
+            when: When::Now,
+        };
         account.event(By::SYSTEM, input).await?;
     }
     Ok((account, queue))

@@ -198,6 +198,7 @@ impl Account {
             passed_over: IxSet::default(),
             pushes: 0,
             system: true,
+            on_behalf: None,
             replied_facts: 0,
         };
         let (more, reply) = if matches!(input, Input::Rearm) {
@@ -349,6 +350,8 @@ pub(crate) struct Step {
     pub pushes: usize,
     /// What is decided at the moment is nobody's wish but the engine's.
     pub system: bool,
+    /// Whose wish of earlier is carried out at the moment.
+    pub on_behalf: Option<By>,
     /// Facts that deadlines made, before the input was looked at.
     pub replied_facts: usize,
 }
@@ -357,6 +360,11 @@ impl Step {
     /// No more offers are pushed with this record.
     pub fn is_full(&self) -> bool {
         self.pushes >= PUSHES_PER_RECORD
+    }
+
+    /// Who makes what is decided at the moment, where that is not who made the record.
+    pub fn maker(&self) -> Option<By> {
+        self.on_behalf.clone().or(self.system.then_some(By::SYSTEM))
     }
 
     /// Whether the input itself has changed anything yet.

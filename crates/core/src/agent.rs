@@ -9,6 +9,8 @@ use crate::bucket::{Bucket, Intent};
 use crate::call::{AgentCall, ExternalCall, WrapUp};
 use crate::fence::{Clause, ClauseSet};
 use crate::id::{AgentId, OfferId, QueueId, ReasonId, TagId};
+use crate::input::PauseReason;
+use crate::next::{ClockLogout, Pending};
 use crate::offer::Outcome;
 use crate::slab::Ix;
 use crate::time::Time;
@@ -127,6 +129,15 @@ impl Status {
         }
     }
 
+    /// Whether the agent may dial out (model.md §5).
+    pub const fn may_place(&self) -> bool {
+        match self {
+            Self::Offline => false,
+            Self::Available => true,
+            Self::OnBreak(pause) => pause.allow_outbound,
+        }
+    }
+
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Offline => "offline",
@@ -155,6 +166,19 @@ impl Break {
     /// A break without a reason: inbound no, outbound yes (model.md §5).
     pub fn plain(since: Time) -> Self {
         Self { reason_id: None, name: None, allow_inbound: false, allow_outbound: true, since, until: None }
+    }
+
+    /// A break for this reason, under its terms of now.
+    pub fn under(reason: Option<&PauseReason>, since: Time) -> Self {
+        let Some(reason) = reason else { return Self::plain(since) };
+        Self {
+            reason_id: Some(reason.id.clone()),
+            name: Some(reason.name.clone()),
+            allow_inbound: reason.allow_inbound,
+            allow_outbound: reason.allow_outbound,
+            since,
+            until: reason.max_sec.map(|sec| since.plus_sec(sec)),
+        }
     }
 }
 
@@ -246,6 +270,18 @@ pub enum Role {
     Api,
 }
 
+impl Role {
+    /// May do what is for supervisors. An administrator, who speaks through a key, may do all a supervisor may; so may
+    /// the engine and whoever embeds it.
+    pub const fn supervises(self) -> bool {
+        self.administers() || matches!(self, Self::Supervisor)
+    }
+
+    pub const fn administers(self) -> bool {
+        matches!(self, Self::Api | Self::System)
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct By {
     #[serde(rename = "type")]
@@ -300,6 +336,12 @@ pub struct Agent {
     /// The AoRs that map to this agent; found again from the addresses when a snapshot is loaded.
     #[serde(skip)]
     pub(crate) aors: Vec<Ix>,
+    /// The status that is to come when a slot is free next.
+    #[serde(default)]
+    pub pending: Option<Box<Pending>>,
+    /// The logout that is to come at a time of the day.
+    #[serde(default)]
+    pub clock_logout: Option<Box<ClockLogout>>,
 }
 
 impl Agent {
@@ -327,6 +369,8 @@ impl Agent {
             ranked: Tally::default(),
             ringable: None,
             aors: Vec::new(),
+            pending: None,
+            clock_logout: None,
         }
     }
 

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use crate::account::{Account, Moment, TOMBSTONE_MS, TOMBSTONES_MAX, Tombstone};
 use crate::agent::{Agent, By, LastOffer, Membership, Slot, Standing, Status, Tally};
 use crate::bucket::Bucket;
-use crate::call::{AgentCall, Call, MEMORY_MAX, MEMORY_MS, WrapUp};
+use crate::call::{AgentCall, Call, Direction, MEMORY_MAX, MEMORY_MS, WrapUp};
 use crate::deadline::Deadline;
 use crate::fact::{Change, Fact};
 use crate::fence::ClauseSet;
 use crate::id::{AgentId, CallId, OfferId, ReasonId};
-use crate::offer::{Ended, OfferEntry, Outcome};
+use crate::offer::{Ended, Fence, OfferEntry, Outcome};
 use crate::page::PageKey;
 use crate::queue::{Queue, Turn};
 use crate::ready::Stood;
@@ -89,13 +89,16 @@ impl Account {
             Change::Dequeued { call_id, .. } => self.dequeued(call_id, moment),
             Change::CallSeen { call_id } => self.see_call(call_id, moment.at),
             Change::CallEnded { call_id } => self.end_call(call_id, moment),
-            Change::WrapUpEnded { agent, call_id } => self.end_wrap_up(agent, call_id),
-            Change::WrapUpMoved { agent, call_id, until } => self.move_wrap_up(agent, call_id, *until),
+            Change::WrapUpEnded { agent, fence, .. } => self.end_wrap_up(agent, *fence),
+            Change::WrapUpMoved { agent, fence, until, .. } => self.move_wrap_up(agent, *fence, *until),
             Change::CooldownOver { agent } => {
                 let ix = *self.agent_by_id.get(agent)?;
                 self.cool_down(ix, self.agents.get(ix)?.misses, None);
                 Some(ix)
             }
+            Change::Acted { .. } => None,
+            Change::PendingSet { agent, pending } => self.set_pending(agent, pending.as_deref()),
+            Change::ClockLogoutSet { agent, logout } => self.set_clock_logout(agent, logout.as_deref()),
         }
     }
 
@@ -259,7 +262,13 @@ impl Account {
         let ix = *self.agent_by_id.get(&offer.agent_id)?;
         let agent = self.agents.get_mut(ix)?;
         agent.slots.push(Slot::Offering(offer.offer_id.clone()));
-        agent.ledger.offered(moment.at);
+        // Figures of offers are about those that come in.
+        if offer.direction == Direction::Inbound {
+            agent.ledger.offered(moment.at);
+        }
+        if let Some(wrap_up) = entry.wrap_up {
+            agent.take_wrap_up(wrap_up, offer.fence);
+        }
         self.grants += 1;
         self.last_fence = self.last_fence.max(Some(offer.fence));
         let call = self.call_or_new(&offer.call_id, moment.at);
@@ -270,7 +279,7 @@ impl Account {
         self.line_rings(call, true);
         self.dirty.insert(PageKey::offer(offer.fence.n));
         let place = self.offers.insert(entry.clone());
-        self.deadlines.arm(offer.expires_at, Deadline::Offer(place));
+        self.deadlines.arm(offer.expires_at, entry.deadline(place));
         if let Some(queue) = &offer.queue_id {
             self.take_turn(ix, queue);
         }
@@ -293,9 +302,9 @@ impl Account {
     fn extend(&mut self, id: &OfferId, expires_at: Time) -> Option<Ix> {
         let place = self.offers.find(id.as_str())?;
         let entry = self.offers.at_mut(place)?;
-        self.deadlines.disarm(entry.offer.expires_at, Deadline::Offer(place));
+        self.deadlines.disarm(entry.offer.expires_at, entry.deadline(place));
         Arc::make_mut(&mut entry.offer).expires_at = expires_at;
-        self.deadlines.arm(expires_at, Deadline::Offer(place));
+        self.deadlines.arm(expires_at, entry.deadline(place));
         self.dirty.insert(PageKey::offer(entry.offer.fence.n));
         self.agent_by_id.get(&entry.offer.agent_id).copied()
     }
@@ -326,7 +335,7 @@ impl Account {
         let last = LastOffer { at, queue_id: offer.queue_id.clone(), outcome: ended.outcome.clone() };
         let accepted = ended.outcome == Outcome::Accepted;
         entry.ended = Some(ended);
-        self.deadlines.disarm(offer.expires_at, Deadline::Offer(place));
+        self.deadlines.disarm(offer.expires_at, entry.deadline(place));
         self.ended_offers.push_back((at, place));
         self.dirty.insert(PageKey::offer(offer.fence.n));
         if let Some(place) = self.calls.find(offer.call_id.as_str())
@@ -346,7 +355,12 @@ impl Account {
         let ix = *self.agent_by_id.get(&offer.agent_id)?;
         let agent = self.agents.get_mut(ix)?;
         agent.slots.retain(|slot| !matches!(slot, Slot::Offering(offer) if offer == id));
-        agent.ledger.ended(&last.outcome, at);
+        if offer.direction == Direction::Inbound {
+            agent.ledger.ended(&last.outcome, at);
+        }
+        if !accepted {
+            agent.release_wrap_up(offer.fence);
+        }
         agent.last_offer = Some(last);
         Some(ix)
     }
@@ -400,6 +414,7 @@ impl Account {
         if let Slot::InCall(call) = agent.slots.remove(place) {
             agent.tally.talk_ms = agent.tally.talk_ms.saturating_add(at.since(call.since));
             self.deadlines.disarm(call.until, Deadline::Call(ix));
+            agent.release_wrap_up(call.fence);
         }
         for call in agent.calls() {
             self.deadlines.arm(call.until, Deadline::Call(ix));
@@ -457,11 +472,11 @@ impl Account {
         }
     }
 
-    fn end_wrap_up(&mut self, agent: &AgentId, call_id: &CallId) -> Option<Ix> {
+    fn end_wrap_up(&mut self, agent: &AgentId, fence: Fence) -> Option<Ix> {
         let ix = *self.agent_by_id.get(agent)?;
         let agent = self.agents.get_mut(ix)?;
         let place =
-            agent.slots.iter().position(|slot| matches!(slot, Slot::WrapUp(w) if w.call_id == *call_id))?;
+            agent.slots.iter().position(|slot| matches!(slot, Slot::WrapUp(w) if w.fence == fence))?;
         if let Slot::WrapUp(wrap_up) = agent.slots.remove(place) {
             self.deadlines.disarm(wrap_up.until, Deadline::WrapUp(ix));
         }
@@ -471,12 +486,12 @@ impl Account {
         Some(ix)
     }
 
-    fn move_wrap_up(&mut self, agent: &AgentId, call_id: &CallId, until: Time) -> Option<Ix> {
+    fn move_wrap_up(&mut self, agent: &AgentId, fence: Fence, until: Time) -> Option<Ix> {
         let ix = *self.agent_by_id.get(agent)?;
         let agent = self.agents.get_mut(ix)?;
         for slot in &mut agent.slots {
             if let Slot::WrapUp(wrap_up) = slot
-                && wrap_up.call_id == *call_id
+                && wrap_up.fence == fence
             {
                 self.deadlines.disarm(wrap_up.until, Deadline::WrapUp(ix));
                 Arc::make_mut(wrap_up).until = until;

@@ -75,6 +75,9 @@ impl Account {
         if let Some(until) = agent.cooldown_until {
             self.deadlines.disarm(until, Deadline::Cooldown(ix));
         }
+        if let Some(logout) = &agent.clock_logout {
+            self.deadlines.disarm(logout.at, Deadline::ClockLogout(ix));
+        }
     }
 
     pub(crate) fn join(&mut self, id: &AgentId, membership: Membership, moment: &Moment<'_>) -> Option<Ix> {

@@ -23,9 +23,10 @@ pub const MEMORY_MS: u64 = 10 * 60 * 1000;
 /// … or until an account has this many of them.
 pub const MEMORY_MAX: usize = 64 * 1024;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
+    #[default]
     Inbound,
     Outbound,
 }
@@ -67,6 +68,12 @@ pub struct WrapUp {
     pub timed: bool,
     /// No extension goes beyond this.
     pub limit: Time,
+    /// The token of the offer whose call it follows. An agent may wrap up the same call twice at once.
+    #[serde(default = "Fence::none")]
+    pub fence: Fence,
+    /// The token of a call of the agent's own that took the slot; the deadline runs on.
+    #[serde(default)]
+    pub taken_by: Option<Fence>,
 }
 
 /// A call the fence did not give to the agent.

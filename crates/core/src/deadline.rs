@@ -8,7 +8,11 @@ use crate::time::Time;
 /// What is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Deadline {
-    Offer(Ix),
+    /// Of two that end together the one granted first comes first; places say nothing, a restart deals them anew.
+    Offer {
+        n: u64,
+        place: Ix,
+    },
     WrapUp(Ix),
     Cooldown(Ix),
     Call(Ix),
@@ -25,6 +29,8 @@ pub(crate) enum Deadline {
     Line(Ix),
     /// A router that is away has been so for long enough.
     Routers,
+    /// A logout at a time of the day.
+    ClockLogout(Ix),
 }
 
 #[derive(Debug, Clone, Default, PartialEq)]

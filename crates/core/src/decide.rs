@@ -1,26 +1,30 @@
 //! Decisions: from an input to facts. Only the first decision on an input may refuse; what follows from it is part of
 //! its record.
 
+mod actions;
 mod calls;
 mod contacts;
 mod directory;
 mod due;
 mod line;
+mod memberships;
+mod next;
 mod offers;
 mod pick;
 mod presence;
 mod read;
 mod reserve;
+mod self_reserve;
 
 use crate::account::{Account, Moment, Step};
-use crate::agent::{By, Standing};
+use crate::agent::{Agent, By, Standing, Status};
 use crate::bucket::{Bucket, Facets};
 use crate::fact::{Change, Fact};
 use crate::feed::FeedItem;
 use crate::fence::{Clause, ClauseSet, OfferKind};
 use crate::id::{AgentId, OfferId};
 use crate::input::{FEED_ITEMS_MAX, Fed, Input, Reply};
-use crate::offer::Cause;
+use crate::offer::{Cause, Outcome};
 use crate::refusal::Refusal;
 use crate::slab::Ix;
 use crate::time::Time;
@@ -60,17 +64,24 @@ pub(crate) fn input(account: &mut Account, step: &mut Step, input: Input, by: &B
         Input::ReadQueues { queues } => account.read_queues(&queues),
         Input::ReadConfig => Ok(account.read_config()),
         Input::Expecting { seq, input } => account.decide_expecting(step, seq, *input, by),
+        Input::Assign { agent, choice } => account.decide_assign(step, &agent, choice, by),
+        Input::SelfReserve { agent, ask } => account.self_reserve(step, &agent, ask),
+        Input::Act(action) => account.decide_action(step, action, by),
+        Input::Unassign { agent, queue } => account.decide_unassign(step, &agent, &queue, by),
     }
 }
 
 /// What must follow from what was decided: a live offer whose agent can no longer take it is rescinded, and an agent who
-/// is free takes the next caller, until nobody is free or nobody fits.
+/// is free becomes what they were to become, or takes the next caller, until nobody is free or nobody fits.
 pub(crate) fn consequences(account: &mut Account, step: &mut Step) {
     step.system = true;
     let mut pushes = step.pushes;
     loop {
         for ix in std::mem::take(&mut step.agents).iter() {
             account.rescind_if_need_be(step, ix);
+            if account.carry_out_next(step, ix) {
+                account.rescind_if_need_be(step, ix);
+            }
             account.next_caller(step, ix);
         }
         for place in std::mem::take(&mut step.calls).iter() {
@@ -98,7 +109,7 @@ impl Account {
 
     /// The same with soft state to be laid over the change before the standing is seen.
     pub(crate) fn emit_with(&mut self, step: &mut Step, change: Change, overlay: impl FnOnce(&mut Self)) {
-        let by = step.system.then_some(By::SYSTEM);
+        let by = step.maker();
         let moment = Moment { seq: self.seq + 1, at: step.now, by: by.as_ref().unwrap_or(&step.by) };
         let agent = self.change(&change, &moment);
         if let Change::OfferEnded { offer, .. } = &change
@@ -150,23 +161,26 @@ impl Account {
         let standing = agent.standing;
         let fine = standing.reachable
             && !standing.failing.contains(Clause::ExternalCall)
-            && !standing.failing.contains(Clause::Status);
+            && agent.status == Status::Available;
         if fine {
             return;
         }
-        let offers: Vec<_> = agent.live_offers().cloned().collect();
-        for id in offers {
-            let Some(agent) = self.agents.get(ix) else { return };
-            if let Some(cause) = self.cause_to_rescind(agent, &id, step.now) {
-                self.rescind(step, &id, cause);
-            }
+        for rescind in self.rescinds_of(agent, step.now) {
+            self.emit(step, rescind);
         }
     }
 
-    fn cause_to_rescind(&self, agent: &crate::agent::Agent, offer: &OfferId, now: Time) -> Option<Cause> {
-        let queue = self.offer(offer)?.offer.queue_id.as_ref();
-        let kind = if queue.is_some() { OfferKind::Queue } else { OfferKind::Direct };
-        let (failing, _) = self.subject(agent, now).failing(kind);
+    /// The end of each live offer that this agent can no longer take.
+    fn rescinds_of(&self, agent: &Agent, now: Time) -> Vec<Change> {
+        let rescind = |id: &OfferId| {
+            let outcome = Outcome::Rescinded(self.cause_to_rescind(agent, id, now)?);
+            Some(due::ended_without_miss(Some(agent), id, outcome, None, now))
+        };
+        agent.live_offers().filter_map(rescind).collect()
+    }
+
+    fn cause_to_rescind(&self, agent: &Agent, offer: &OfferId, now: Time) -> Option<Cause> {
+        let (failing, _) = self.subject(agent, now).failing(self.offer(offer)?.offer.kind());
         if failing.contains(Clause::ExternalCall) {
             Some(Cause::ExternalCall)
         } else if failing.contains(Clause::Status) {

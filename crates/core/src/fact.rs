@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::action::Action;
 use crate::agent::{AgentEntry, By, MembershipMode, Standing, Status};
 use crate::call::{AgentCall, ExternalCall, WrapUp};
 use crate::contact::Contact;
@@ -12,7 +13,8 @@ use crate::feed::Stamp;
 use crate::id::{AgentId, CallId, OfferId, QueueId, ReasonId, SourceId};
 use crate::input::{AccountSettings, PauseReason};
 use crate::line::{LineOutcome, Waiting};
-use crate::offer::{OfferEntry, Outcome};
+use crate::next::{ClockLogout, Pending};
+use crate::offer::{Fence, OfferEntry, Outcome};
 use crate::queue::QueueSettings;
 use crate::time::Time;
 
@@ -135,11 +137,15 @@ pub enum Change {
     WrapUpEnded {
         agent: AgentId,
         call_id: CallId,
+        #[serde(default = "Fence::none")]
+        fence: Fence,
     },
     WrapUpMoved {
         agent: AgentId,
         call_id: CallId,
         until: Time,
+        #[serde(default = "Fence::none")]
+        fence: Fence,
     },
     CooldownOver {
         agent: AgentId,
@@ -151,5 +157,21 @@ pub enum Change {
     Dequeued {
         call_id: CallId,
         outcome: LineOutcome,
+    },
+    /// None: cancelled, replaced by a command for now, or carried out.
+    PendingSet {
+        agent: AgentId,
+        pending: Option<Box<Pending>>,
+    },
+    /// None: cancelled or carried out.
+    ClockLogoutSet {
+        agent: AgentId,
+        logout: Option<Box<ClockLogout>>,
+    },
+    /// The facts after it are what this action of a supervisor came to. It changes nothing itself.
+    Acted {
+        agent: AgentId,
+        action: Action,
+        note: Option<String>,
     },
 }

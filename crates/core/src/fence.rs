@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::agent::{Agent, Slot, Status};
+use crate::call::WrapUp;
 use crate::contact::Lease;
 use crate::time::Time;
 
@@ -113,6 +114,8 @@ pub struct Check {
 pub enum OfferKind {
     Direct,
     Queue,
+    /// An agent reserves itself, to dial out.
+    Own,
 }
 
 /// Which offers a break with an inbound-allowing reason lets through.
@@ -131,6 +134,8 @@ impl PausedInbound {
             (Self::None, OfferKind::Direct | OfferKind::Queue) | (Self::Direct, OfferKind::Queue) => false,
             (Self::Direct, OfferKind::Direct)
             | (Self::DirectAndQueue, OfferKind::Direct | OfferKind::Queue) => true,
+            // What comes in is no matter to a call that goes out.
+            (Self::None | Self::Direct | Self::DirectAndQueue, OfferKind::Own) => true,
         }
     }
 }
@@ -163,9 +168,11 @@ impl Subject<'_> {
         see(self.slot());
         see(self.reachable());
         see(self.external());
-        see(self.wrap_up());
-        see(self.cooldown());
-        see(flag(Clause::Pending, true));
+        if kind != OfferKind::Own {
+            see(self.wrap_up());
+            see(self.cooldown());
+        }
+        see(self.pending());
     }
 
     /// The failing ones of them, and when the last of those is over by itself, if all have an end.
@@ -181,7 +188,8 @@ impl Subject<'_> {
         (failing, if failing == ClauseSet::EMPTY { None } else { over })
     }
 
-    /// Some slot is free: no live offer, no call, no running wrap-up.
+    /// Some slot is free: no live offer, no call, no running wrap-up. A wrap-up whose slot a call of the agent's own has
+    /// taken takes none beside it.
     pub fn free_slot(&self) -> bool {
         let taken = self.agent.slots.iter().filter(|slot| self.takes(slot)).count();
         taken < usize::from(self.agent.entry.capacity)
@@ -190,17 +198,24 @@ impl Subject<'_> {
     fn takes(&self, slot: &Slot) -> bool {
         match slot {
             Slot::Offering(_) | Slot::InCall(_) => true,
-            Slot::WrapUp(wrap_up) => wrap_up.until > self.now,
+            Slot::WrapUp(wrap_up) => self.holds(wrap_up),
         }
     }
 
+    fn holds(&self, wrap_up: &WrapUp) -> bool {
+        wrap_up.until > self.now && wrap_up.taken_by.is_none()
+    }
+
     fn status(&self, kind: OfferKind) -> Check {
-        let (ok, until) = match &self.agent.status {
-            Status::Available => (true, None),
-            Status::Offline => (false, None),
-            Status::OnBreak(pause) => (pause.allow_inbound && self.paused_inbound.lets_through(kind), None),
+        let ok = match (&self.agent.status, kind) {
+            (status, OfferKind::Own) => status.may_place(),
+            (Status::Available, OfferKind::Direct | OfferKind::Queue) => true,
+            (Status::Offline, OfferKind::Direct | OfferKind::Queue) => false,
+            (Status::OnBreak(pause), OfferKind::Direct | OfferKind::Queue) => {
+                pause.allow_inbound && self.paused_inbound.lets_through(kind)
+            }
         };
-        Check { clause: Clause::Status, ok, since: Some(self.agent.status_since), until }
+        Check { clause: Clause::Status, ok, since: Some(self.agent.status_since), until: None }
     }
 
     fn slot(&self) -> Check {
@@ -224,8 +239,8 @@ impl Subject<'_> {
     }
 
     fn wrap_up(&self) -> Check {
-        let ok = self.free_slot() || self.agent.wrap_ups().all(|wrap_up| wrap_up.until <= self.now);
-        let running = || self.agent.wrap_ups().filter(|wrap_up| wrap_up.until > self.now);
+        let running = || self.agent.wrap_ups().filter(|wrap_up| self.holds(wrap_up));
+        let ok = self.free_slot() || running().next().is_none();
         let since = if ok { None } else { running().map(|wrap_up| wrap_up.since).min() };
         let until = if ok { None } else { running().map(|wrap_up| wrap_up.until).min() };
         Check { clause: Clause::WrapUp, ok, since, until }
@@ -234,5 +249,12 @@ impl Subject<'_> {
     fn cooldown(&self) -> Check {
         let until = self.agent.cooldown_until.filter(|until| *until > self.now);
         Check { clause: Clause::Cooldown, ok: until.is_none(), since: None, until }
+    }
+
+    fn pending(&self) -> Check {
+        let pending = self.agent.pending.as_ref().map(|pending| pending.since);
+        let due = self.agent.clock_logout.as_ref().map(|logout| logout.at).filter(|at| *at <= self.now);
+        let since = pending.into_iter().chain(due).min();
+        Check { clause: Clause::Pending, ok: since.is_none(), since, until: None }
     }
 }

@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::action::{Action, ActionInput};
 use crate::agent::AgentEntry;
+use crate::fact::Change;
 use crate::feed::FeedItem;
 use crate::fence::{Check, PausedInbound};
 use crate::id::{AgentId, CallId, OfferId, QueueId, ReasonId, RouterId};
+pub use crate::next::When;
 use crate::offer::{Fence, Offer};
 use crate::queue::{QueueSettings, RequiredTags};
 use crate::row::{AgentRow, QueueRow};
@@ -134,6 +137,23 @@ pub enum Input {
         seq: u64,
         input: Box<Input>,
     },
+    /// Puts an agent into a queue, or moves it there: for supervisors and administrators, by the mode of both the queue
+    /// and the membership there is.
+    Assign {
+        agent: AgentId,
+        choice: QueueChoice,
+    },
+    Unassign {
+        agent: AgentId,
+        queue: QueueId,
+    },
+    /// For supervisors and administrators.
+    Act(ActionInput),
+    /// An agent dials out and takes itself: the offer is outbound, and direct.
+    SelfReserve {
+        agent: AgentId,
+        ask: Ask,
+    },
 }
 
 /// A record touches at most this many agents; larger inputs are split before the mailbox.
@@ -157,6 +177,8 @@ pub struct EventInput {
     pub create: bool,
     /// Refuse when the agent's row has another seq.
     pub expected_seq: Option<u64>,
+    /// An event for later names no queues.
+    pub when: When,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -173,6 +195,10 @@ pub enum AgentEvent {
     ExtendWrapUp {
         sec: u32,
     },
+    /// Takes back the status that is to come after the call.
+    CancelPending,
+    /// Takes back the logout at a clock time.
+    CancelClockLogout,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -236,6 +262,11 @@ pub enum Reply {
     Ended {
         agents: Vec<AgentId>,
         changed: bool,
+    },
+    /// To an action that was asked for as a dry run: the agent as it is, and what would change.
+    Planned {
+        row: Box<AgentRow>,
+        changes: Vec<Change>,
     },
     Explained(Explained),
     Fed(Fed),

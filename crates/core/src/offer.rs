@@ -7,8 +7,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::agent::Address;
+use crate::call::Direction;
+use crate::deadline::Deadline;
+use crate::fence::OfferKind;
 use crate::id::{AgentId, CallId, OfferId, QueueId, RouterId};
 use crate::roll::Named;
+use crate::slab::Ix;
 use crate::time::Time;
 
 /// Shortest and longest lease a router may ask for (model.md §3: 1..=120 s).
@@ -23,6 +27,13 @@ pub struct Fence {
     pub term: u64,
     /// Counts the account's grants.
     pub n: u64,
+}
+
+impl Fence {
+    /// No offer's token: what was stored without one has this.
+    pub(crate) const fn none() -> Self {
+        Self { term: 0, n: 0 }
+    }
 }
 
 impl fmt::Display for Fence {
@@ -72,6 +83,19 @@ pub struct Offer {
     pub granted_at: Time,
     pub expires_at: Time,
     pub router_id: Option<RouterId>,
+    /// Outbound where the agent reserved itself to dial out.
+    #[serde(default)]
+    pub direction: Direction,
+}
+
+impl Offer {
+    pub(crate) fn kind(&self) -> OfferKind {
+        match (self.direction, &self.queue_id) {
+            (Direction::Outbound, _) => OfferKind::Own,
+            (Direction::Inbound, None) => OfferKind::Direct,
+            (Direction::Inbound, Some(_)) => OfferKind::Queue,
+        }
+    }
 }
 
 /// Who was asked for: part of what makes a retry the same request.
@@ -79,6 +103,8 @@ pub struct Offer {
 pub enum Target {
     Agent(AgentId),
     Queue(QueueId),
+    /// The agent itself, dialling out.
+    Own(AgentId),
 }
 
 /// An offer as the account keeps it.
@@ -95,6 +121,16 @@ pub struct OfferEntry {
     /// Its router was attached when it was granted: it is rescinded when that router is gone for good.
     #[serde(default)]
     pub attached: bool,
+    /// The token of the wrap-up whose slot it took.
+    #[serde(default)]
+    pub wrap_up: Option<Fence>,
+}
+
+impl OfferEntry {
+    /// What is due at the end of its lease.
+    pub(crate) fn deadline(&self, place: Ix) -> Deadline {
+        Deadline::Offer { n: self.offer.fence.n, place }
+    }
 }
 
 impl Named for OfferEntry {

@@ -275,7 +275,7 @@ impl Account {
         for (place, entry) in self.offers.iter() {
             match &entry.ended {
                 Some(over) => ended.push((over.at, entry.offer.fence.n, place)),
-                None => self.deadlines.arm(entry.offer.expires_at, Deadline::Offer(place)),
+                None => self.deadlines.arm(entry.offer.expires_at, entry.deadline(place)),
             }
         }
         ended.sort_unstable();
@@ -308,5 +308,8 @@ fn arm_agent(deadlines: &mut crate::deadline::Deadlines, ix: Ix, agent: &Agent) 
     }
     if let Some(until) = agent.cooldown_until {
         deadlines.arm(until, Deadline::Cooldown(ix));
+    }
+    if let Some(logout) = agent.clock_logout.as_ref().filter(|logout| !logout.due) {
+        deadlines.arm(logout.at, Deadline::ClockLogout(ix));
     }
 }

@@ -53,6 +53,8 @@ pub enum Refusal {
         "agent {agent:?} cannot change this membership of queue {queue:?}: a {mode} queue is changed by {by}"
     )]
     MembershipDenied { agent: AgentId, queue: QueueId, mode: &'static str, by: &'static str },
+    #[error("{action} from outside is for supervisors and administrators; an agent sends events of its own")]
+    SupervisorsOnly { action: &'static str },
     #[error("queue {queue:?} is named twice; name each queue once")]
     DuplicateQueue { queue: QueueId },
     #[error("the address {address:?} belongs to agent {agent:?}; an address is unique within an account")]
@@ -103,6 +105,7 @@ impl Refusal {
             Self::NotLoggedIn { .. } => "not_logged_in",
             Self::AgentInCall { .. } => "agent_in_call",
             Self::MembershipDenied { .. } => "membership_denied",
+            Self::SupervisorsOnly { .. } => "supervisors_only",
             Self::DuplicateQueue { .. } => "duplicate_queue",
             Self::AddressTaken { .. } => "address_taken",
             Self::SeqMismatch { .. } => "seq_mismatch",
@@ -140,7 +143,7 @@ impl Refusal {
             Self::UnknownReason { .. } | Self::DuplicateQueue { .. } | Self::Invalid { .. } => {
                 RefusalKind::Invalid
             }
-            Self::MembershipDenied { .. } => RefusalKind::Forbidden,
+            Self::MembershipDenied { .. } | Self::SupervisorsOnly { .. } => RefusalKind::Forbidden,
             Self::SeqMismatch { .. } => RefusalKind::Precondition,
         }
     }

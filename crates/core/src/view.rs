@@ -6,6 +6,7 @@ use crate::account::Account;
 use crate::agent::{Agent, Slot, Status};
 use crate::bucket::Bucket;
 use crate::id::AgentId;
+use crate::next;
 use crate::offer::OfferEntry;
 use crate::queue::Queue;
 use crate::row::{
@@ -94,7 +95,7 @@ impl Account {
             reachable: agent.standing.reachable,
             reachable_since: agent.reachable_since,
             pause,
-            next: None,
+            next: next::first(agent.pending.as_deref(), agent.clock_logout.as_deref()),
             wrap_ups: Vec::new(),
             offers: Vec::new(),
             calls: Vec::new(),

@@ -12,11 +12,11 @@ use common::commands::{Cmd, Driver, Pass, life};
 use common::oracle::{self, Seen};
 use common::store;
 use proptest::prelude::*;
-use ringfence_core::agent::{Agent, Status};
+use ringfence_core::agent::{Agent, By, Status};
 use ringfence_core::call::MEMORY_MS;
 use ringfence_core::fact::{Change, Fact};
 use ringfence_core::fence::OfferKind;
-use ringfence_core::input::{Ask, Reply, Verb};
+use ringfence_core::input::{ActionInput, Ask, Reply, Verb};
 use ringfence_core::offer::{Cause, Fence, OfferEntry, Outcome, Target};
 use ringfence_core::queue::Strategy as QueueStrategy;
 use ringfence_core::{Account, AgentId, CallId, Input, OfferId, QueueId, Refusal, StepOutcome, Time};
@@ -117,7 +117,10 @@ impl Reference {
             | Change::CallSeen { .. }
             | Change::CooldownOver { .. }
             | Change::Enqueued { .. }
-            | Change::Dequeued { .. } => {}
+            | Change::Dequeued { .. }
+            | Change::Acted { .. }
+            | Change::PendingSet { .. }
+            | Change::ClockLogoutSet { .. } => {}
         }
     }
 
@@ -191,7 +194,8 @@ fn a_rescind_has_its_cause(outcome: &Outcome, entry: &OfferEntry, account: &Acco
             let queue = entry.offer.queue_id.as_ref().expect("the agent is there, so the queue is not");
             assert!(account.queue(queue).is_none());
         }
-        Cause::Supervisor | Cause::RouterGone => panic!("nobody asked for {cause:?}"),
+        Cause::Supervisor => assert_eq!(agent.live_offers().count(), 0),
+        Cause::RouterGone => panic!("nobody asked for {cause:?}"),
     }
 }
 
@@ -236,8 +240,11 @@ fn eligible(
     let Some(known) = account.queue(queue) else { return Eligible::only(Vec::new(), true) };
     let place = account.queues().find(|(_, q)| q.id == *queue).map(|(ix, _)| ix).expect("a place");
     let fresh = reference.tried.get(call).is_none_or(BTreeSet::is_empty);
-    let passes =
-        |agent: &Agent| seen.failing_for(agent, queue, now).is_empty() && !exclude.contains(&agent.id);
+    let passes = |agent: &Agent| {
+        seen.failing_for(agent, queue, now).is_empty()
+            && !exclude.contains(&agent.id)
+            && !is_within(agent, call)
+    };
     let ready = account.agents().filter(|(_, agent)| seen.failing(agent, OfferKind::Queue, now).is_empty());
     let candidates: Vec<Candidate<'_>> = ready
         .filter_map(|(ix, agent)| {
@@ -248,6 +255,11 @@ fn eligible(
     let choice = reference.ranks.choose(queue, known.settings.strategy, &candidates, account.grants(), now);
     let agents = candidates.iter().filter(|c| c.passes).map(|c| c.agent.id.clone()).collect();
     Eligible { agents, choice, sure: known.settings.tier_wait_sec == 0 && fresh }
+}
+
+/// Nobody is offered a call they are in.
+fn is_within(agent: &Agent, call: &CallId) -> bool {
+    agent.calls().any(|own| own.call_id == *call)
 }
 
 /// What is known of a reserve before it is made: nothing is due then.
@@ -271,10 +283,18 @@ fn before_reserve(driver: &Driver, reference: &Reference, input: &Input) -> Opti
         agents.retain(|id| id == agent);
         (Target::Agent(agent.clone()), Some(queue), ask, Eligible::only(agents, sure))
     } else if let Input::ReserveAgent { agent, queue: None, ask } = input {
-        let offerable = |agent: &&Agent| seen.failing(agent, OfferKind::Direct, now).is_empty();
+        let offerable = |agent: &&Agent| {
+            seen.failing(agent, OfferKind::Direct, now).is_empty() && !is_within(agent, &ask.call)
+        };
         let known = driver.world.account.agent(agent).filter(offerable);
         let agents = known.map(|agent| agent.id.clone()).into_iter().collect();
         (Target::Agent(agent.clone()), None, ask, Eligible::only(agents, true))
+    } else if let Input::SelfReserve { agent, ask } = input {
+        let may = |agent: &&Agent| {
+            seen.failing(agent, OfferKind::Own, now).is_empty() && !is_within(agent, &ask.call)
+        };
+        let agents = driver.world.account.agent(agent).filter(may).map(|agent| agent.id.clone());
+        (Target::Own(agent.clone()), None, ask, Eligible::only(agents.into_iter().collect(), true))
     } else {
         return None;
     };
@@ -342,6 +362,20 @@ fn f3_and_f5_hold_of_a_reserve(before: &Before, reference: &Reference, outcome: 
     }
 }
 
+/// What a supervisor's action would do, by its dry run, which does nothing.
+fn planned(driver: &mut Driver, input: &Input, by: &By) -> Option<Vec<Change>> {
+    let Input::Act(action) = input else { return None };
+    let image = store::image_bytes(&driver.world.account);
+    let asked = Input::Act(ActionInput { dry_run: true, ..action.clone() });
+    let outcome = driver.world.step_by(asked, by);
+    assert!(outcome.record.is_none() && store::image_bytes(&driver.world.account) == image);
+    match outcome.reply {
+        Ok(Reply::Planned { changes, .. }) => Some(changes),
+        Ok(other) => panic!("{other:?} to a dry run"),
+        Err(_) => Some(Vec::new()),
+    }
+}
+
 /// One command at a moment at which nothing is due, so that its answer is that of the input alone.
 fn command(driver: &mut Driver, reference: &mut Reference, cmd: &Cmd) {
     let now = driver.world.now;
@@ -354,7 +388,13 @@ fn command(driver: &mut Driver, reference: &mut Reference, cmd: &Cmd) {
     } else {
         None
     };
+    let planned = planned(driver, &input, &by);
     let outcome = driver.world.step_by(input, &by);
+    if let Some(planned) = planned {
+        let done = outcome.record.iter().flat_map(|record| &record.facts).map(|fact| fact.change.clone());
+        let done: Vec<Change> = done.filter(|change| !matches!(change, Change::Acted { .. })).collect();
+        assert_eq!(planned, done, "a dry run tells what is then done, and nothing else");
+    }
     if let Some(before) = before {
         f3_and_f5_hold_of_a_reserve(&before, reference, &outcome);
     }

@@ -120,6 +120,7 @@ fn is_firm(cmd: &Cmd) -> bool {
         | Cmd::PutQueue { .. }
         | Cmd::RemoveAgent { .. }
         | Cmd::RemoveQueue { .. }
+        | Cmd::Wish(_)
         | Cmd::Explain { .. } => true,
     }
 }
@@ -142,7 +143,8 @@ fn deadlines_are_armed_again(restored: &Account) {
         let wrap_ups = agent.wrap_ups().map(|wrap_up| wrap_up.until);
         let calls = agent.calls().map(|call| call.until).chain(agent.external.iter().map(|call| call.until));
         let offers = agent.live_offers().filter_map(|id| Some(restored.offer(id)?.offer.expires_at));
-        wrap_ups.chain(calls).chain(offers).chain(agent.cooldown_until)
+        let logout = agent.clock_logout.as_ref().filter(|logout| !logout.due).map(|logout| logout.at);
+        wrap_ups.chain(calls).chain(offers).chain(agent.cooldown_until).chain(logout)
     });
     if let Some(first) = ends.min() {
         assert!(restored.next_deadline().is_some_and(|at| at <= first), "a deadline is lost");

@@ -103,7 +103,11 @@ fn is_hidden(outcome: &StepOutcome) -> bool {
     let facts = || outcome.record.iter().flat_map(|record| &record.facts);
     let began = facts().any(|fact| matches!(fact.change, Change::ExternalBegan { .. }));
     let over = facts().any(|fact| matches!(fact.change, Change::ExternalOver { .. }));
-    began && over || facts().any(|fact| matches!(fact.change, Change::AgentPut { .. }))
+    // Of two things that are to come a row shows the first.
+    let hidden = |change: &Change| {
+        matches!(change, Change::AgentPut { .. } | Change::PendingSet { .. } | Change::ClockLogoutSet { .. })
+    };
+    began && over || facts().any(|fact| hidden(&fact.change))
 }
 
 proptest! {

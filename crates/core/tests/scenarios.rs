@@ -4,6 +4,8 @@
 
 mod common;
 
+#[path = "scenarios/actions.rs"]
+mod actions;
 #[path = "scenarios/calls.rs"]
 mod calls;
 #[path = "scenarios/directory.rs"]
@@ -16,6 +18,8 @@ mod line;
 mod memberships;
 #[path = "scenarios/memory.rs"]
 mod memory;
+#[path = "scenarios/next.rs"]
+mod next;
 #[path = "scenarios/offers.rs"]
 mod offers;
 #[path = "scenarios/outcomes.rs"]
@@ -28,9 +32,13 @@ mod prefer;
 mod queues;
 #[path = "scenarios/reads.rs"]
 mod reads;
+#[path = "scenarios/self_reserve.rs"]
+mod self_reserve;
 #[path = "scenarios/settings.rs"]
 mod settings;
 #[path = "scenarios/status.rs"]
 mod status;
 #[path = "scenarios/strategies.rs"]
 mod strategies;
+#[path = "scenarios/wrap_up.rs"]
+mod wrap_up;

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use ringfence_core::agent::{AgentEntry, By};
 use ringfence_core::feed::{CallEvent, FeedItem, FeedWhat, Stamp};
-use ringfence_core::input::{AccountSettings, Ask, Enqueue, EventInput, PauseReason, Verb};
+use ringfence_core::input::{
+    AccountSettings, ActionInput, Ask, Enqueue, EventInput, PauseReason, QueueChoice, Verb,
+};
 use ringfence_core::offer::Fence;
 use ringfence_core::queue::QueueSettings;
 use ringfence_core::row::AgentRow;
@@ -15,8 +17,8 @@ use tokio::sync::oneshot;
 
 use crate::actor::{Msg, mismatch};
 use crate::answer::{
-    AgentAnswer, ConfigAnswer, Done, EndAnswer, Entries, Explanation, FedAnswer, LineAnswer, OfferAnswer,
-    Queues, Roster,
+    ActionAnswer, AgentAnswer, ConfigAnswer, Done, EndAnswer, Entries, Explanation, FedAnswer, LineAnswer,
+    OfferAnswer, Queues, Roster,
 };
 use crate::cell::Cell;
 use crate::counters::add;
@@ -71,12 +73,38 @@ impl Account {
         self.agent_answer(Input::Event(input), by).await
     }
 
+    /// An action of a supervisor on an agent; refused with `supervisors_only` to other roles. A dry run changes nothing and
+    /// answers what would change.
+    pub async fn act(&self, by: By, action: ActionInput) -> Result<ActionAnswer, Error> {
+        match self.call(Input::Act(action), by).await? {
+            (seq, Reply::Agent { row, changed }) => {
+                Ok(ActionAnswer { row: *row, seq, changed, planned: None })
+            }
+            (seq, Reply::Planned { row, changes }) => {
+                Ok(ActionAnswer { row: *row, seq, changed: !changes.is_empty(), planned: Some(changes) })
+            }
+            (_, other) => Err(mismatch(other)),
+        }
+    }
+
     pub async fn put_agent(&self, by: By, agent: AgentId, entry: AgentEntry) -> Result<AgentAnswer, Error> {
         self.agent_answer(Input::PutAgent { agent, entry: Box::new(entry) }, by).await
     }
 
     pub async fn remove_agent(&self, by: By, agent: AgentId) -> Result<Done, Error> {
         self.done(Input::RemoveAgent { agent }, by).await
+    }
+
+    /// Puts an agent into a queue, or moves it there, beside what it has chosen itself. Static memberships are changed by
+    /// administrators ([`Role::Api`](ringfence_core::agent::Role::Api) and the system), supervised ones by supervisors
+    /// too: others are refused with `membership_denied`. Both must be there.
+    pub async fn assign(&self, by: By, agent: AgentId, choice: QueueChoice) -> Result<AgentAnswer, Error> {
+        self.agent_answer(Input::Assign { agent, choice }, by).await
+    }
+
+    /// Takes an agent out of a queue; refused as [`Account::assign`] is.
+    pub async fn unassign(&self, by: By, agent: AgentId, queue: QueueId) -> Result<AgentAnswer, Error> {
+        self.agent_answer(Input::Unassign { agent, queue }, by).await
     }
 
     pub async fn put_queue(&self, by: By, queue: QueueId, settings: QueueSettings) -> Result<Done, Error> {
@@ -132,6 +160,12 @@ impl Account {
         prefer: Vec<AgentId>,
     ) -> Result<OfferAnswer, Error> {
         self.offer_answer(Input::ReserveQueue { queue, ask, exclude, prefer }, by).await
+    }
+
+    /// An agent that dials out takes itself: it must be free to place calls, reachable and in no external call, and may be
+    /// in wrap-up. The offer is outbound; whoever came first, it or a router, has the slot.
+    pub async fn self_reserve(&self, by: By, agent: AgentId, ask: Ask) -> Result<OfferAnswer, Error> {
+        self.offer_answer(Input::SelfReserve { agent, ask }, by).await
     }
 
     /// A later step on an offer, under its token.
@@ -467,16 +501,20 @@ impl Kind {
             | Input::ReserveQueue { .. }
             | Input::Enqueue(_)
             | Input::Requeue { .. }
+            | Input::SelfReserve { .. }
             | Input::SetSettings(_)
             | Input::PutAgent { .. }
             | Input::RemoveAgent { .. }
             | Input::PutQueue { .. }
             | Input::RemoveQueue { .. }
             | Input::PutReason(_)
-            | Input::RemoveReason { .. } => Self::New,
+            | Input::RemoveReason { .. }
+            | Input::Assign { .. }
+            | Input::Unassign { .. } => Self::New,
             Input::Tick
             | Input::Rearm
             | Input::Event(_)
+            | Input::Act(_)
             | Input::Feed { .. }
             | Input::Explain { .. }
             | Input::ReadAgent { .. }

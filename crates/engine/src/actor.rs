@@ -383,7 +383,10 @@ impl AccountActor {
                 | Change::WrapUpMoved { .. }
                 | Change::CooldownOver { .. }
                 | Change::Enqueued { .. }
-                | Change::Dequeued { .. } => {}
+                | Change::Dequeued { .. }
+                | Change::Acted { .. }
+                | Change::PendingSet { .. }
+                | Change::ClockLogoutSet { .. } => {}
             }
         }
     }

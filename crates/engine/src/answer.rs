@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ringfence_core::AgentId;
 use ringfence_core::bucket::BucketCounts;
+use ringfence_core::fact::Change;
 use ringfence_core::input::{Config, Explained, Fed, Grant, Place, ReadEntry, ReadQueue};
 use ringfence_core::row::{AgentRow, QueueRow};
 
@@ -14,6 +15,17 @@ pub struct AgentAnswer {
     /// The account's last record when this was answered.
     pub seq: u64,
     pub changed: bool,
+}
+
+/// The agent after an action of a supervisor, or as it is where the action was only to be looked at.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ActionAnswer {
+    pub row: AgentRow,
+    pub seq: u64,
+    /// Of a dry run: whether it would have.
+    pub changed: bool,
+    /// What would change, in order; None where it was done.
+    pub planned: Option<Vec<Change>>,
 }
 
 /// An offer after a step on it, or as it is.

@@ -161,7 +161,7 @@ pub(crate) fn failed(shared: &Arc<Shared>, actor: ractor::ActorId, why: &str) {
 mod tests {
     use std::sync::atomic::AtomicU32;
 
-    use ringfence_core::input::{AgentEvent, EventInput};
+    use ringfence_core::input::{AgentEvent, EventInput, When};
     use ringfence_core::row::View;
     use ringfence_core::{AccountId, AgentId};
 
@@ -199,6 +199,7 @@ mod tests {
             queues: None,
             create: false,
             expected_seq: None,
+            when: When::Now,
         };
         account.event(By::SYSTEM, input).await.expect("available");
     }

@@ -175,6 +175,9 @@ pub(crate) fn events<'a>(
         | Change::WrapUpEnded { .. }
         | Change::WrapUpMoved { .. }
         | Change::CooldownOver { .. }
-        | Change::Enqueued { .. } => None,
+        | Change::Enqueued { .. }
+        | Change::PendingSet { .. }
+        | Change::ClockLogoutSet { .. }
+        | Change::Acted { .. } => None,
     })
 }

@@ -121,6 +121,7 @@ mod tests {
             granted_at: Time::from_ms(granted_at),
             expires_at: Time::from_ms(granted_at + 100),
             router_id: None,
+            direction: ringfence_core::call::Direction::Inbound,
         }
     }
 

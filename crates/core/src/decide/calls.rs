@@ -8,6 +8,7 @@ use crate::fact::Change;
 use crate::feed::{CallEvent, CallPhase, Party, Stamp};
 use crate::id::{AgentId, OfferId, SourceId};
 use crate::input::Fed;
+use crate::offer::OfferEntry;
 use crate::slab::Ix;
 
 impl Account {
@@ -109,17 +110,18 @@ impl Account {
     }
 
     /// Whether the leg is that of a call the fence gave to the agent: by the offer it names, by the leg or the call's
-    /// id, or, inbound while an offer rings that has no leg yet, because nothing else explains it (the oldest one).
+    /// id, or, while an offer lives that has no leg yet, because nothing else explains it (the oldest one): any offer
+    /// explains a leg to the agent, one from the agent is that of a call it took itself to dial.
     fn own_leg(&self, ix: Ix, call: &CallEvent) -> Option<OwnLeg> {
         let agent = self.agents.get(ix)?;
-        let mut unclaimed: Option<OfferId> = None;
+        let (mut unclaimed, mut unclaimed_own): (Option<OfferId>, Option<OfferId>) = (None, None);
         for slot in &agent.slots {
-            let (offer_id, call_id, leg) = match slot {
+            let (offer_id, call_id, leg, direction) = match slot {
                 Slot::Offering(id) => {
-                    let entry = self.offer(id)?;
-                    (id, &entry.offer.call_id, &entry.leg_call_id)
+                    let OfferEntry { offer, leg_call_id, .. } = self.offer(id)?;
+                    (id, &offer.call_id, leg_call_id, offer.direction)
                 }
-                Slot::InCall(own) => (&own.offer_id, &own.call_id, &own.leg_call_id),
+                Slot::InCall(own) => (&own.offer_id, &own.call_id, &own.leg_call_id, own.direction),
                 Slot::WrapUp(_) => continue,
             };
             if leg.as_ref() == Some(&call.call_id) || *call_id == call.call_id {
@@ -128,12 +130,18 @@ impl Account {
             if call.offer_id.as_ref() == Some(offer_id) {
                 return Some(OwnLeg::Claims(offer_id.clone()));
             }
-            if matches!(slot, Slot::Offering(_)) && leg.is_none() && unclaimed.is_none() {
-                unclaimed = Some(offer_id.clone());
+            if matches!(slot, Slot::Offering(_)) && leg.is_none() {
+                if direction == Direction::Outbound {
+                    unclaimed_own = unclaimed_own.or_else(|| Some(offer_id.clone()));
+                }
+                unclaimed = unclaimed.or_else(|| Some(offer_id.clone()));
             }
         }
-        let inbound = call.direction == Direction::Inbound && call.phase != CallPhase::End;
-        unclaimed.filter(|_| inbound && call.offer_id.is_none()).map(OwnLeg::Claims)
+        let claimed = match call.direction {
+            Direction::Inbound => unclaimed,
+            Direction::Outbound => unclaimed_own,
+        };
+        claimed.filter(|_| call.phase != CallPhase::End && call.offer_id.is_none()).map(OwnLeg::Claims)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Deadlines that are due: the whole story of what time can do to an account.
 
 use crate::account::{Account, Step};
-use crate::agent::{Break, RONA, Status};
+use crate::agent::{Agent, Break, RONA, Status};
 use crate::contact::Lease;
 use crate::deadline::Deadline;
 use crate::fact::Change;
@@ -9,13 +9,14 @@ use crate::id::{OfferId, ReasonId};
 use crate::input::{AGENTS_PER_RECORD, Reply};
 use crate::offer::{Cause, Outcome};
 use crate::slab::Ix;
+use crate::time::Time;
 
 /// Fires what is due at `step.now`. Returns whether more is due than one record may touch.
 pub(crate) fn due(account: &mut Account, step: &mut Step) -> bool {
     while step.agents.len() < AGENTS_PER_RECORD && !step.is_full() {
         let Some(deadline) = account.deadlines.pop_due(step.now) else { return false };
         match deadline {
-            Deadline::Offer(place) => account.lease_over(step, place),
+            Deadline::Offer { place, .. } => account.lease_over(step, place),
             Deadline::WrapUp(ix) => account.wrap_ups_over(step, ix),
             Deadline::Cooldown(ix) => account.cooldown_over(step, ix),
             Deadline::Call(ix) => account.calls_lost(step, ix),
@@ -26,6 +27,7 @@ pub(crate) fn due(account: &mut Account, step: &mut Step) -> bool {
             Deadline::Waiting(place) => account.call_waits(step, place),
             Deadline::Line(queue) => account.line_due(step, queue),
             Deadline::Routers => account.routers_over(step),
+            Deadline::ClockLogout(ix) => account.clock_logout_due(step, ix),
         }
     }
     account.deadlines.next().is_some_and(|at| at <= step.now)
@@ -99,28 +101,17 @@ impl Account {
     ) {
         let Some(entry) = self.offer(id) else { return };
         let agent = self.agent(&entry.offer.agent_id);
-        let misses = agent.map_or(0, |agent| agent.misses);
-        let running = agent.and_then(|agent| agent.cooldown_until).filter(|until| *until > step.now);
-        let asked = cooldown_sec.filter(|sec| *sec > 0).map(|sec| step.now.plus_sec(sec));
-        self.emit(
-            step,
-            Change::OfferEnded {
-                offer: id.clone(),
-                outcome,
-                lease_over: false,
-                misses,
-                cooldown_until: running.max(asked),
-            },
-        );
+        let ended = ended_without_miss(agent, id, outcome, cooldown_sec, step.now);
+        self.emit(step, ended);
     }
 
     fn wrap_ups_over(&mut self, step: &mut Step, ix: Ix) {
         let Some(agent) = self.agents.get(ix) else { return };
         let id = agent.id.clone();
         let over: Vec<_> =
-            agent.wrap_ups().filter(|w| w.until <= step.now).map(|w| w.call_id.clone()).collect();
-        for call_id in over {
-            self.emit(step, Change::WrapUpEnded { agent: id.clone(), call_id });
+            agent.wrap_ups().filter(|w| w.until <= step.now).map(|w| (w.call_id.clone(), w.fence)).collect();
+        for (call_id, fence) in over {
+            self.emit(step, Change::WrapUpEnded { agent: id.clone(), call_id, fence });
         }
     }
 
@@ -203,5 +194,24 @@ impl Account {
             }
         }
         Reply::Done { changed: step.changed() }
+    }
+}
+
+/// The end of an offer of this agent, in a way that is no miss.
+pub(super) fn ended_without_miss(
+    agent: Option<&Agent>,
+    offer: &OfferId,
+    outcome: Outcome,
+    cooldown_sec: Option<u32>,
+    now: Time,
+) -> Change {
+    let running = agent.and_then(|agent| agent.cooldown_until).filter(|until| *until > now);
+    let asked = cooldown_sec.filter(|sec| *sec > 0).map(|sec| now.plus_sec(sec));
+    Change::OfferEnded {
+        offer: offer.clone(),
+        outcome,
+        lease_over: false,
+        misses: agent.map_or(0, |agent| agent.misses),
+        cooldown_until: running.max(asked),
     }
 }

@@ -365,7 +365,8 @@ impl Account {
             Some(Deadline::Waiting(place)) => self.call_waits(step, place),
             Some(Deadline::Line(queue)) => self.line_due(step, queue),
             Some(
-                Deadline::Offer(_)
+                Deadline::Offer { .. }
+                | Deadline::ClockLogout(_)
                 | Deadline::WrapUp(_)
                 | Deadline::Cooldown(_)
                 | Deadline::Call(_)

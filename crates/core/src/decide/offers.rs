@@ -5,7 +5,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::account::{Account, Step};
-use crate::call::{AgentCall, CALL_MAX_MS, Direction, WrapUp, WrapUpRule};
+use crate::call::{AgentCall, CALL_MAX_MS, WrapUp, WrapUpRule};
 use crate::fact::Change;
 use crate::id::{AgentId, CallId, OfferId};
 use crate::input::{Reply, Verb};
@@ -97,7 +97,7 @@ impl Account {
             offer_id: offer.offer_id.clone(),
             fence: offer.fence,
             queue_id: offer.queue_id.clone(),
-            direction: Direction::Inbound,
+            direction: offer.direction,
             peer: None,
             since: step.now,
             until: step.now.plus_ms(CALL_MAX_MS),
@@ -206,8 +206,9 @@ impl Account {
                 None => (limit, false),
             };
             (until > step.now).then(|| {
-                let (call_id, queue_id) = (id.clone(), call.queue_id.clone());
-                Arc::new(WrapUp { call_id, queue_id, since: step.now, until, timed, limit })
+                let (call_id, queue_id, fence) = (id.clone(), call.queue_id.clone(), call.fence);
+                let since = step.now;
+                Arc::new(WrapUp { call_id, queue_id, since, until, timed, limit, fence, taken_by: None })
             })
         });
         self.emit(step, Change::LegEnded { agent: agent.clone(), call_id: id.clone(), wrap_up });

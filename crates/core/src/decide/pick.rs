@@ -200,7 +200,7 @@ mod tests {
     use super::*;
     use crate::agent::{AgentEntry, By};
     use crate::id::{AccountId, QueueId};
-    use crate::input::{AgentEvent, Ask, EventInput, Input, QueueChoice, Reply, Verb};
+    use crate::input::{AgentEvent, Ask, EventInput, Input, QueueChoice, Reply, Verb, When};
     use crate::queue::QueueSettings;
 
     thread_local! {
@@ -225,7 +225,8 @@ mod tests {
             say(&mut account, Input::PutAgent { agent: agent.clone(), entry });
             let queues = Some(vec![QueueChoice { queue: queue.clone(), tier: None, position: None }]);
             let event = AgentEvent::Login;
-            let event = EventInput { agent, event, queues, create: false, expected_seq: None };
+            let event =
+                EventInput { agent, event, queues, create: false, expected_seq: None, when: When::Now };
             say(&mut account, Input::Event(event));
         }
         account

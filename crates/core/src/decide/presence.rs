@@ -1,23 +1,15 @@
-//! What agents and supervisors say: login, logout, available, pause, wrap-up; and the queues named with it.
-
-use std::collections::BTreeSet;
+//! What agents, and others for them, say: login, logout, available, pause, wrap-up.
 
 use super::directory::AGENTS_MAX;
+use super::next;
 use crate::account::{Account, Step};
-use crate::agent::{Agent, AgentEntry, Break, By, MembershipMode, Role, Status};
+use crate::agent::{Agent, AgentEntry, Break, By, MembershipMode, Status};
 use crate::fact::Change;
-use crate::id::{AgentId, QueueId, ReasonId};
-use crate::input::{AgentEvent, EventInput, QueueChoice, Reply};
-use crate::queue::{MEMBERSHIPS_MAX, QUEUES_MAX, QueueSettings};
+use crate::id::{AgentId, ReasonId};
+use crate::input::{AgentEvent, EventInput, PauseReason, Reply};
+use crate::next::{NextStatus, When};
 use crate::refusal::Refusal;
-
-/// What a list of queues comes to, decided before anything is done.
-#[derive(Default)]
-struct QueuePlan {
-    create: Vec<QueueId>,
-    join: Vec<(QueueId, u8, u32, MembershipMode)>,
-    leave: Vec<QueueId>,
-}
+use crate::time::Time;
 
 impl Account {
     pub(crate) fn decide_event(
@@ -38,11 +30,16 @@ impl Account {
         {
             return Err(Refusal::SeqMismatch { expected, found: agent.seq });
         }
+        next::check_when(&input, step.now)?;
+        let free = || known.is_none_or(|agent| self.is_free(agent, step.now));
+        match input.when {
+            When::Now => {}
+            When::AfterCall if free() => {}
+            When::AfterCall | When::At(_) => return self.decide_later(step, &input, by),
+        }
         let mut plan = self.plan_queues(known, &input, by)?;
         if input.event == AgentEvent::Logout {
-            // The agent's own memberships end with it, those named just now as well.
-            plan.create.clear();
-            plan.join.retain(|(.., mode)| *mode != MembershipMode::Dynamic);
+            plan.without_dynamic();
         }
         let status = self.plan_status(known, &input, by, step)?;
         // Nothing refuses from here on.
@@ -51,19 +48,65 @@ impl Account {
             self.emit(step, Change::AgentPut { agent: input.agent.clone(), entry: entry.into() });
         }
         self.carry_out_queues(step, &input.agent, plan);
-        if let Some((status, misses_reset)) = status {
-            self.emit(step, Change::StatusSet { agent: input.agent.clone(), status, misses_reset });
+        if let Some(agent) = self.agent(&input.agent) {
+            let changes = self.changes_of(agent, &input.event, status);
+            self.emit_all(step, changes);
         }
-        match input.event {
-            AgentEvent::Available | AgentEvent::EndWrapUp => self.end_wrap_ups(step, &input.agent),
-            AgentEvent::ExtendWrapUp { sec } => self.extend_wrap_ups(step, &input.agent, sec),
-            AgentEvent::Logout => self.leave_dynamic(step, &input.agent),
-            AgentEvent::Login | AgentEvent::Pause { .. } | AgentEvent::Unpause => {}
+        self.event_reply(step, &input.agent)
+    }
+
+    /// An event for later, of an agent who is not free now.
+    fn decide_later(&mut self, step: &mut Step, input: &EventInput, by: &By) -> Result<Reply, Refusal> {
+        let agent =
+            self.agent(&input.agent).ok_or_else(|| Refusal::UnknownAgent { agent: input.agent.clone() })?;
+        match input.when {
+            When::Now => {}
+            When::AfterCall => {
+                if let Some(status) = self.status_wanted(agent, &input.event, by)? {
+                    let changes = self.pending_changes(agent, status, by, step.now);
+                    self.emit_all(step, changes);
+                }
+            }
+            When::At(at) => self.set_clock_logout_at(step, &input.agent, at),
         }
-        // Rescinds belong to the event, and the row that is answered shows them.
+        self.event_reply(step, &input.agent)
+    }
+
+    /// Rescinds belong to the event, and the row that is answered shows them.
+    pub(super) fn event_reply(&mut self, step: &mut Step, agent: &AgentId) -> Result<Reply, Refusal> {
         let changed = step.changed();
         super::consequences(self, step);
-        self.reply_row(&input.agent, changed)
+        self.reply_row(agent, changed)
+    }
+
+    /// What a command comes to beside the queues named with it.
+    pub(super) fn changes_of(
+        &self,
+        agent: &Agent,
+        event: &AgentEvent,
+        status: Option<(Status, bool)>,
+    ) -> Vec<Change> {
+        let id = &agent.id;
+        let set = |(status, misses_reset)| Change::StatusSet { agent: id.clone(), status, misses_reset };
+        let mut changes: Vec<Change> = status.map(set).into_iter().collect();
+        match event {
+            AgentEvent::Available | AgentEvent::EndWrapUp => changes.extend(end_wrap_ups(agent)),
+            AgentEvent::ExtendWrapUp { sec } => changes.extend(extend_wrap_ups(agent, *sec)),
+            AgentEvent::Logout => changes.extend(self.leave_dynamic(agent)),
+            AgentEvent::CancelClockLogout if agent.clock_logout.is_some() => {
+                changes.push(Change::ClockLogoutSet { agent: id.clone(), logout: None });
+            }
+            AgentEvent::Login
+            | AgentEvent::Pause { .. }
+            | AgentEvent::Unpause
+            | AgentEvent::CancelPending
+            | AgentEvent::CancelClockLogout => {}
+        }
+        // The newer command counts.
+        if agent.pending.is_some() && is_about_status(event) {
+            changes.push(Change::PendingSet { agent: id.clone(), pending: None });
+        }
+        changes
     }
 
     /// The entry of an agent that a development server meets for the first time. An extension somebody has already is
@@ -84,163 +127,120 @@ impl Account {
         by: &By,
         step: &Step,
     ) -> Result<Option<(Status, bool)>, Refusal> {
-        let offline = Status::Offline;
-        let status = known.map_or(&offline, |agent| &agent.status);
-        let misses = known.map_or(0, |agent| agent.misses);
-        let not_logged_in = || Refusal::NotLoggedIn { agent: input.agent.clone() };
-        Ok(match &input.event {
-            AgentEvent::Login | AgentEvent::Available => {
-                (*status != Status::Available || misses > 0).then_some((Status::Available, true))
-            }
-            AgentEvent::Logout => (*status != Status::Offline).then_some((Status::Offline, false)),
-            AgentEvent::Unpause => match status {
-                Status::Offline => return Err(not_logged_in()),
-                Status::Available => (misses > 0).then_some((Status::Available, true)),
-                Status::OnBreak(_) => Some((Status::Available, true)),
-            },
-            AgentEvent::Pause { reason } => {
-                if *status == Status::Offline {
-                    return Err(not_logged_in());
+        let Some(agent) = known else {
+            return match &input.event {
+                AgentEvent::Login | AgentEvent::Available => Ok(Some((Status::Available, true))),
+                AgentEvent::Pause { .. } | AgentEvent::Unpause => {
+                    Err(Refusal::NotLoggedIn { agent: input.agent.clone() })
                 }
-                let pause = self.break_for(reason.as_ref(), by, step)?;
-                let same = matches!(status, Status::OnBreak(now) if now.reason_id == pause.reason_id);
-                (!same).then_some((Status::OnBreak(pause), false))
+                AgentEvent::Logout
+                | AgentEvent::EndWrapUp
+                | AgentEvent::ExtendWrapUp { .. }
+                | AgentEvent::CancelPending
+                | AgentEvent::CancelClockLogout => Ok(None),
+            };
+        };
+        let wanted = self.status_wanted(agent, &input.event, by)?;
+        Ok(wanted.and_then(|status| status_for(agent, &status, step.now)))
+    }
+
+    /// The status a command asks for, if it asks for one.
+    pub(super) fn status_wanted(
+        &self,
+        agent: &Agent,
+        event: &AgentEvent,
+        by: &By,
+    ) -> Result<Option<NextStatus>, Refusal> {
+        let logged_in = || {
+            let offline = agent.status == Status::Offline;
+            if offline { Err(Refusal::NotLoggedIn { agent: agent.id.clone() }) } else { Ok(()) }
+        };
+        Ok(match event {
+            AgentEvent::Login | AgentEvent::Available => Some(NextStatus::Available),
+            AgentEvent::Logout => Some(NextStatus::Offline),
+            AgentEvent::Unpause => {
+                logged_in()?;
+                Some(NextStatus::Available)
             }
-            AgentEvent::EndWrapUp | AgentEvent::ExtendWrapUp { .. } => None,
+            AgentEvent::Pause { reason } => {
+                logged_in()?;
+                Some(NextStatus::OnBreak(self.reason_for(reason.as_ref(), by)?.cloned()))
+            }
+            AgentEvent::EndWrapUp
+            | AgentEvent::ExtendWrapUp { .. }
+            | AgentEvent::CancelPending
+            | AgentEvent::CancelClockLogout => None,
         })
     }
 
-    fn break_for(&self, reason: Option<&ReasonId>, by: &By, step: &Step) -> Result<Break, Refusal> {
-        let Some(id) = reason else { return Ok(Break::plain(step.now)) };
+    /// The reason of a break, if this one may give it.
+    fn reason_for(&self, reason: Option<&ReasonId>, by: &By) -> Result<Option<&PauseReason>, Refusal> {
+        let Some(id) = reason else { return Ok(None) };
         let reason = self.reasons.get(id).ok_or_else(|| Refusal::UnknownReason { reason: id.clone() })?;
-        if reason.supervisor_only && by.role == Role::Agent {
+        if reason.supervisor_only && !by.role.supervises() {
             return Err(Refusal::Invalid {
                 field: "reason_id",
                 problem: format!("reason {id:?} is for supervisors only"),
             });
         }
-        Ok(Break {
-            reason_id: Some(id.clone()),
-            name: Some(reason.name.clone()),
-            allow_inbound: reason.allow_inbound,
-            allow_outbound: reason.allow_outbound,
-            since: step.now,
-            until: reason.max_sec.map(|sec| step.now.plus_sec(sec)),
-        })
-    }
-
-    /// A list replaces the agent's own memberships; modes say which those are.
-    fn plan_queues(&self, known: Option<&Agent>, input: &EventInput, by: &By) -> Result<QueuePlan, Refusal> {
-        let Some(choices) = &input.queues else { return Ok(QueuePlan::default()) };
-        if choices.len() > MEMBERSHIPS_MAX {
-            return Err(Refusal::Limit { what: "queues of one agent", limit: MEMBERSHIPS_MAX });
-        }
-        let mut plan = QueuePlan::default();
-        let mut named: BTreeSet<&QueueId> = BTreeSet::new();
-        for choice in choices {
-            if !named.insert(&choice.queue) {
-                return Err(Refusal::DuplicateQueue { queue: choice.queue.clone() });
-            }
-            self.plan_choice(known, &input.agent, choice, by, &mut plan)?;
-        }
-        if !plan.create.is_empty() && self.queues.len() + plan.create.len() > QUEUES_MAX {
-            return Err(Refusal::Limit { what: "queues of one account", limit: QUEUES_MAX });
-        }
-        for membership in known.into_iter().flat_map(|agent| &agent.memberships) {
-            if let Some(queue) = self.queues.get(membership.queue)
-                && membership.mode == MembershipMode::Dynamic
-                && !named.contains(&queue.id)
-            {
-                plan.leave.push(queue.id.clone());
-            }
-        }
-        Ok(plan)
-    }
-
-    fn plan_choice(
-        &self,
-        known: Option<&Agent>,
-        agent_id: &AgentId,
-        choice: &QueueChoice,
-        by: &By,
-        plan: &mut QueuePlan,
-    ) -> Result<(), Refusal> {
-        let Some(queue_ix) = self.queue_by_id.get(&choice.queue).copied() else {
-            plan.create.push(choice.queue.clone());
-            let (tier, position) = (choice.tier.unwrap_or(1), choice.position.unwrap_or(0));
-            plan.join.push((choice.queue.clone(), tier, position, MembershipMode::Dynamic));
-            return Ok(());
-        };
-        let held = known.and_then(|agent| agent.membership(queue_ix));
-        let mode = self.queues.get(queue_ix).map_or(MembershipMode::Dynamic, |q| q.settings.membership_mode);
-        let denied = |mode, by| {
-            Err(Refusal::MembershipDenied { agent: agent_id.clone(), queue: choice.queue.clone(), mode, by })
-        };
-        match held.map_or(mode, |membership| membership.mode) {
-            MembershipMode::Dynamic => {}
-            // Naming what one has is no change; its tier stays as it was assigned.
-            MembershipMode::Static | MembershipMode::Supervised
-                if held.is_some() && by.role == Role::Agent =>
-            {
-                return Ok(());
-            }
-            MembershipMode::Static if by.role != Role::Api => return denied("static", "an administrator"),
-            MembershipMode::Supervised if by.role == Role::Agent => {
-                return denied("supervised", "a supervisor");
-            }
-            MembershipMode::Static | MembershipMode::Supervised => {}
-        }
-        let tier = choice.tier.or(held.map(|m| m.tier)).unwrap_or(1);
-        let position = choice.position.or(held.map(|m| m.position)).unwrap_or(0);
-        if held.is_none_or(|m| m.tier != tier || m.position != position) {
-            plan.join.push((choice.queue.clone(), tier, position, held.map_or(mode, |m| m.mode)));
-        }
-        Ok(())
-    }
-
-    fn carry_out_queues(&mut self, step: &mut Step, agent: &AgentId, plan: QueuePlan) {
-        for queue in plan.create {
-            self.emit(step, Change::QueuePut { queue, settings: Box::new(QueueSettings::default()) });
-        }
-        for queue in plan.leave {
-            self.emit(step, Change::Left { agent: agent.clone(), queue });
-        }
-        for (queue, tier, position, mode) in plan.join {
-            self.emit(step, Change::Joined { agent: agent.clone(), queue, tier, position, mode });
-        }
+        Ok(Some(reason))
     }
 
     /// Logout clears dynamic memberships only.
-    fn leave_dynamic(&mut self, step: &mut Step, agent_id: &AgentId) {
-        let Some(agent) = self.agent(agent_id) else { return };
+    fn leave_dynamic<'a>(&'a self, agent: &'a Agent) -> impl Iterator<Item = Change> + 'a {
         let dynamic = agent.memberships.iter().filter(|m| m.mode == MembershipMode::Dynamic);
-        let queues: Vec<QueueId> =
-            dynamic.filter_map(|m| Some(self.queues.get(m.queue)?.id.clone())).collect();
-        for queue in queues {
-            self.emit(step, Change::Left { agent: agent_id.clone(), queue });
-        }
+        dynamic.filter_map(|membership| {
+            let queue = self.queues.get(membership.queue)?.id.clone();
+            Some(Change::Left { agent: agent.id.clone(), queue })
+        })
     }
+}
 
-    fn end_wrap_ups(&mut self, step: &mut Step, agent_id: &AgentId) {
-        let Some(agent) = self.agent(agent_id) else { return };
-        let running: Vec<_> = agent.wrap_ups().map(|wrap_up| wrap_up.call_id.clone()).collect();
-        for call_id in running {
-            self.emit(step, Change::WrapUpEnded { agent: agent_id.clone(), call_id });
+/// The status an agent goes to, and whether misses are forgiven; None where nothing of it would change.
+pub(super) fn status_for(agent: &Agent, wanted: &NextStatus, now: Time) -> Option<(Status, bool)> {
+    match wanted {
+        NextStatus::Offline => (agent.status != Status::Offline).then_some((Status::Offline, false)),
+        NextStatus::Available => {
+            (agent.status != Status::Available || agent.misses > 0).then_some((Status::Available, true))
+        }
+        NextStatus::OnBreak(reason) => {
+            let id = reason.as_ref().map(|reason| &reason.id);
+            let same = matches!(&agent.status, Status::OnBreak(now) if now.reason_id.as_ref() == id);
+            (!same).then(|| (Status::OnBreak(Break::under(reason.as_ref(), now)), false))
         }
     }
+}
 
-    fn extend_wrap_ups(&mut self, step: &mut Step, agent_id: &AgentId, sec: u32) {
-        let Some(agent) = self.agent(agent_id) else { return };
-        let moved: Vec<_> = agent
-            .wrap_ups()
-            .filter(|wrap_up| wrap_up.timed)
-            .map(|wrap_up| {
-                (wrap_up.call_id.clone(), wrap_up.until, wrap_up.until.plus_sec(sec).min(wrap_up.limit))
-            })
-            .filter(|(_, before, after)| after > before)
-            .collect();
-        for (call_id, _, until) in moved {
-            self.emit(step, Change::WrapUpMoved { agent: agent_id.clone(), call_id, until });
-        }
+/// Commands about the status replace what was to come after the call.
+fn is_about_status(event: &AgentEvent) -> bool {
+    match event {
+        AgentEvent::Login
+        | AgentEvent::Logout
+        | AgentEvent::Available
+        | AgentEvent::Pause { .. }
+        | AgentEvent::Unpause
+        | AgentEvent::CancelPending => true,
+        AgentEvent::EndWrapUp | AgentEvent::ExtendWrapUp { .. } | AgentEvent::CancelClockLogout => false,
     }
+}
+
+fn end_wrap_ups(agent: &Agent) -> impl Iterator<Item = Change> + '_ {
+    agent.wrap_ups().map(|wrap_up| Change::WrapUpEnded {
+        agent: agent.id.clone(),
+        call_id: wrap_up.call_id.clone(),
+        fence: wrap_up.fence,
+    })
+}
+
+fn extend_wrap_ups(agent: &Agent, sec: u32) -> impl Iterator<Item = Change> + '_ {
+    let moved = agent.wrap_ups().filter(|wrap_up| wrap_up.timed).filter_map(move |wrap_up| {
+        let until = wrap_up.until.plus_sec(sec).min(wrap_up.limit);
+        (until > wrap_up.until).then_some((wrap_up, until))
+    });
+    moved.map(|(wrap_up, until)| Change::WrapUpMoved {
+        agent: agent.id.clone(),
+        call_id: wrap_up.call_id.clone(),
+        until,
+        fence: wrap_up.fence,
+    })
 }

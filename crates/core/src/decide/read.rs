@@ -52,6 +52,9 @@ impl Account {
         let of_queue = |id: &QueueId| self.queue(id).map(|queue| queue.seq);
         Ok(match input {
             Input::Event(event) => of_agent(&event.agent),
+            Input::Act(action) => of_agent(&action.agent),
+            Input::Assign { agent, .. } | Input::Unassign { agent, .. } => of_agent(agent),
+            Input::SelfReserve { agent, ask } if !self.is_retry(ask) => of_agent(agent),
             Input::PutAgent { agent, .. } | Input::RemoveAgent { agent } => of_agent(agent),
             Input::Enqueue(enqueue) => of_queue(&enqueue.queue),
             Input::PutQueue { queue, .. } | Input::RemoveQueue { queue } => of_queue(queue),
@@ -64,6 +67,7 @@ impl Account {
                 return Err(Refusal::Invalid { field: "expected_seq", problem });
             }
             Input::ReserveAgent { .. }
+            | Input::SelfReserve { .. }
             | Input::ReserveQueue { .. }
             | Input::EndCall { .. }
             | Input::Tick

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::pick::Wish;
 use crate::account::{Account, Step};
 use crate::agent::Agent;
-use crate::call::{Call, LEGS_MAX};
+use crate::call::{Call, Direction, LEGS_MAX};
 use crate::fact::Change;
 use crate::fence::{Check, Clause, ClauseSet, OfferKind};
 use crate::id::{AgentId, CallId, OfferId, QueueId};
@@ -80,7 +80,12 @@ impl Account {
 
     /// A reserve with a known offer id: the original grant and its present outcome, or a refusal if it asks for
     /// something else.
-    fn retried(&self, ask: &Ask, target: &Target, queue: Option<&QueueId>) -> Result<Option<Reply>, Refusal> {
+    pub(super) fn retried(
+        &self,
+        ask: &Ask,
+        target: &Target,
+        queue: Option<&QueueId>,
+    ) -> Result<Option<Reply>, Refusal> {
         let Some((id, entry)) = ask.offer.as_ref().and_then(|id| Some((id, self.offer(id)?))) else {
             return Ok(None);
         };
@@ -94,7 +99,7 @@ impl Account {
         Ok(Some(Reply::Granted { grant: grant_of(entry), changed: false }))
     }
 
-    fn check_call(&self, ask: &Ask) -> Result<(), Refusal> {
+    pub(super) fn check_call(&self, ask: &Ask) -> Result<(), Refusal> {
         if let Some(ms) = ask.lease_ms
             && !LEASE_MS.contains(&ms)
         {
@@ -134,6 +139,10 @@ impl Account {
         let lease_ms = ask.lease_ms.unwrap_or(u64::from(lease_sec) * 1000);
         let attached = ask.router.as_ref().is_some_and(|router| self.routers.contains(router));
         let fence = self.next_fence();
+        let (direction, wrap_up) = match &target {
+            Target::Own(_) => (Direction::Outbound, self.slot_in_wrap_up(agent, step.now)),
+            Target::Agent(_) | Target::Queue(_) => (Direction::Inbound, None),
+        };
         let offer = Offer {
             offer_id: ask.offer.unwrap_or_else(|| self.mint(fence)),
             fence,
@@ -144,6 +153,7 @@ impl Account {
             granted_at: step.now,
             expires_at: step.now.plus_ms(lease_ms),
             router_id: ask.router,
+            direction,
         };
         let entry = OfferEntry {
             offer: Arc::new(offer),
@@ -153,6 +163,7 @@ impl Account {
             leg_call_id: None,
             ended: None,
             attached,
+            wrap_up,
         };
         let grant = grant_of(&entry);
         self.emit(step, Change::Granted { entry: Box::new(entry) });
@@ -188,8 +199,15 @@ impl Account {
         let mut checks = self.subject(agent, now).checks(kind);
         if let Some(queue) = queue.and_then(|id| self.queue(id)) {
             checks.extend(self.queue_checks(ix, agent, queue, call, now));
+        } else if call.is_some_and(|call| self.is_within(agent, call)) {
+            checks.push(Check { clause: Clause::Excluded, ok: false, since: None, until: None });
         }
         checks
+    }
+
+    /// Nobody is offered a call they are in: there would be two legs of one person in it, and no telling them apart.
+    pub(super) fn is_within(&self, agent: &Agent, call: &CallId) -> bool {
+        self.calls.get(call.as_str()).is_some_and(|call| call.legs.contains(&agent.id))
     }
 
     fn queue_checks(
@@ -212,11 +230,12 @@ impl Account {
             until: (opens > now).then_some(opens),
         };
         let tried = call.is_some_and(|call| call.tried.contains(&agent.id));
+        let within = |id: &AgentId| call.is_some_and(|call| call.legs.contains(id));
         [
             plain(Clause::Membership, member.is_some()),
             plain(Clause::Tags, queue.settings.tags_held(&agent.entry.tags)),
             tier,
-            plain(Clause::Excluded, !(tried && self.another_fits(queue, ix, call, now))),
+            plain(Clause::Excluded, !(within(&agent.id) || tried && self.another_fits(queue, ix, call, now))),
         ]
     }
 
@@ -252,11 +271,7 @@ impl Account {
         let checks = self.checks(ix, queue, None, now);
         let entry = self.agents.get(ix).ok_or_else(unknown)?;
         let direct = self.subject(entry, now).failing(OfferKind::Direct).0 == ClauseSet::EMPTY;
-        let may_place = match &entry.status {
-            crate::agent::Status::Offline => false,
-            crate::agent::Status::Available => true,
-            crate::agent::Status::OnBreak(pause) => pause.allow_outbound,
-        };
+        let may_place = entry.status.may_place();
         Ok(Reply::Explained(Explained {
             offerable: checks.iter().all(|check| check.ok),
             checks,

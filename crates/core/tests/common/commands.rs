@@ -7,11 +7,12 @@ use ringfence_core::call::Direction;
 use ringfence_core::fact::Change;
 use ringfence_core::feed::{CallEvent, CallPhase, FeedItem, FeedWhat, Qualify, SeenContact, Stamp};
 use ringfence_core::fence::PausedInbound;
-use ringfence_core::input::{AccountSettings, AgentEvent, Ask, EventInput, QueueChoice, Verb};
+use ringfence_core::input::{AccountSettings, AgentEvent, Ask, EventInput, PauseReason, QueueChoice, Verb};
 use ringfence_core::offer::Fence;
 use ringfence_core::queue::{QueueSettings, RequiredTags, Strategy as Choosing, TagMatch};
 use ringfence_core::{AgentId, CallId, Input, OfferId, QueueId, StepOutcome, Time};
 
+use super::wishes::{Wish, wish};
 use super::{
     World, address, agent_id, aor, by, call_id, contact, entry, event_of, leg, offer_id, pause, put_agent,
     put_queue, queue_id, reason, source_id, tag_id,
@@ -108,6 +109,7 @@ pub enum Cmd {
         agent: u8,
         queue: Option<u8>,
     },
+    Wish(Wish),
 }
 
 #[derive(Debug, Clone)]
@@ -160,7 +162,8 @@ impl Driver {
         let mut driver = Self { newest: 10, ..Self::default() };
         let world = &mut driver.world;
         for (id, allow_inbound) in [("open", true), ("closed", false)] {
-            world.must(Input::PutReason(reason(id, allow_inbound)));
+            let allow_outbound = allow_inbound;
+            world.must(Input::PutReason(PauseReason { allow_outbound, ..reason(id, allow_inbound) }));
         }
         for queue in 0..QUEUES {
             let settings = QueueSettings { strategy, ..QueueSettings::default() };
@@ -242,6 +245,7 @@ impl Driver {
             Cmd::Explain { agent, queue } => {
                 Input::Explain { agent: nth_agent(*agent), queue: queue.map(nth_queue) }
             }
+            Cmd::Wish(wish) => return wish.input(self.world.now),
         };
         (input, by(Role::Api))
     }
@@ -338,12 +342,13 @@ fn queue_variant(variant: u8) -> QueueSettings {
     let strategy = Choosing::ALL[usize::from(variant / 7) % Choosing::ALL.len()];
     let plain = QueueSettings { strategy, ..QueueSettings::default() };
     let vip = RequiredTags { rule: TagMatch::All, tags: vec![tag_id("vip")] };
-    match variant % 7 {
+    match variant % 8 {
         1 => QueueSettings { wrap_up_sec: None, wrap_up_max_sec: 120, ..plain },
         2 => QueueSettings { wrap_up_sec: Some(0), max_no_answer: 1, ..plain },
         3 => QueueSettings { tier_wait_sec: 15, no_answer_cooldown_sec: 3, ..plain },
         4 => QueueSettings { required_tags: Some(vip), agent_ring_timeout_sec: 7, ..plain },
         5 => QueueSettings { membership_mode: MembershipMode::Static, reject_cooldown_sec: 0, ..plain },
+        7 => QueueSettings { membership_mode: MembershipMode::Supervised, ..plain },
         6 => QueueSettings { max_no_answer: 0, busy_cooldown_sec: 60, ..plain },
         _ => plain,
     }
@@ -359,7 +364,7 @@ pub fn pass() -> impl Strategy<Value = Pass> {
     ]
 }
 
-fn wanted() -> impl Strategy<Value = Wanted> {
+pub fn wanted() -> impl Strategy<Value = Wanted> {
     let lease = prop_oneof![4 => Just(None), 1 => (1_000_u64..30_000).prop_map(Some)];
     (0..CALLS, prop::option::weighted(0.8, 0..OFFERS), lease).prop_map(|(call, offer, lease_ms)| Wanted {
         call,
@@ -390,6 +395,8 @@ fn agent_event() -> impl Strategy<Value = AgentEvent> {
         1 => Just(AgentEvent::Unpause),
         1 => Just(AgentEvent::EndWrapUp),
         1 => (0..90_u32).prop_map(|sec| AgentEvent::ExtendWrapUp { sec }),
+        1 => Just(AgentEvent::CancelPending),
+        1 => Just(AgentEvent::CancelClockLogout),
     ]
 }
 
@@ -439,6 +446,7 @@ pub fn cmd() -> impl Strategy<Value = Cmd> {
         1 => (0..AGENTS).prop_map(|agent| Cmd::RemoveAgent { agent }),
         1 => (0..QUEUES).prop_map(|queue| Cmd::RemoveQueue { queue }),
         1 => (0..AGENTS, prop::option::of(0..QUEUES)).prop_map(|(agent, queue)| Cmd::Explain { agent, queue }),
+        12 => wish().prop_map(Cmd::Wish),
     ]
 }
 

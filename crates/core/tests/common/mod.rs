@@ -8,13 +8,16 @@ pub mod commands;
 pub mod oracle;
 pub mod scenario;
 pub mod store;
+pub mod wishes;
 pub mod words;
 
 use proptest::test_runner::{Config as ProptestConfig, RngSeed};
 use ringfence_core::agent::{Address, AddressKind, AgentEntry, By, Role};
 use ringfence_core::call::Direction;
 use ringfence_core::feed::{CallEvent, CallPhase, FeedItem, FeedWhat, Party, Qualify, SeenContact, Stamp};
-use ringfence_core::input::{AgentEvent, Ask, Enqueue, EventInput, PauseReason, QueueChoice, Verb};
+use ringfence_core::input::{
+    Action, ActionInput, AgentEvent, Ask, Enqueue, EventInput, PauseReason, QueueChoice, Verb, When,
+};
 use ringfence_core::queue::QueueSettings;
 use ringfence_core::{
     Account, AccountId, AgentId, CallId, Input, OfferId, QueueId, ReasonId, Record, RouterId, SourceId,
@@ -109,16 +112,44 @@ pub fn choice(text: &str) -> QueueChoice {
 }
 
 pub fn event_of(id: &str, event: AgentEvent) -> EventInput {
-    EventInput { agent: agent_id(id), event, queues: None, create: false, expected_seq: None }
+    EventInput {
+        agent: agent_id(id),
+        event,
+        queues: None,
+        create: false,
+        expected_seq: None,
+        when: When::Now,
+    }
 }
 
 pub fn event(id: &str, event: AgentEvent) -> Input {
     Input::Event(event_of(id, event))
 }
 
+/// An event for later.
+pub fn event_for(when: When, id: &str, event: AgentEvent) -> Input {
+    Input::Event(EventInput { when, ..event_of(id, event) })
+}
+
 pub fn event_with(id: &str, event: AgentEvent, queues: &[&str]) -> Input {
     let queues = Some(queues.iter().map(|text| choice(text)).collect());
     Input::Event(EventInput { queues, ..event_of(id, event) })
+}
+
+pub fn assign(id: &str, queue: &str) -> Input {
+    Input::Assign { agent: agent_id(id), choice: choice(queue) }
+}
+
+pub fn unassign(id: &str, queue: &str) -> Input {
+    Input::Unassign { agent: agent_id(id), queue: queue_id(queue) }
+}
+
+pub fn action_of(id: &str, action: Action) -> ActionInput {
+    ActionInput { agent: agent_id(id), action, expected_seq: None, note: None, dry_run: false }
+}
+
+pub fn act(id: &str, action: Action) -> Input {
+    Input::Act(action_of(id, action))
 }
 
 pub fn pause(id: &str, reason: &str) -> Input {
@@ -132,6 +163,10 @@ pub fn ask(call: &str, offer: &str) -> Ask {
 
 pub fn reserve(agent: &str, call: &str, offer: &str) -> Input {
     Input::ReserveAgent { agent: agent_id(agent), queue: None, ask: ask(call, offer) }
+}
+
+pub fn self_reserve(agent: &str, call: &str, offer: &str) -> Input {
+    Input::SelfReserve { agent: agent_id(agent), ask: ask(call, offer) }
 }
 
 pub fn reserve_for(agent: &str, queue: &str, call: &str, offer: &str) -> Input {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ringfence_core::agent::{AddressKind, Agent, Slot, Status};
 use ringfence_core::bucket::{Bucket, BucketCounts, Facets, Intent, Tile};
+use ringfence_core::call::Direction;
 use ringfence_core::contact::Contact;
 use ringfence_core::feed::Qualify;
 use ringfence_core::fence::{Clause, OfferKind, PausedInbound};
@@ -88,15 +89,21 @@ impl<'a> Seen<'a> {
             (PausedInbound::DirectAndQueue, OfferKind::Direct | OfferKind::Queue)
             | (PausedInbound::Direct, OfferKind::Direct) => true,
             (PausedInbound::Direct, OfferKind::Queue)
-            | (PausedInbound::None, OfferKind::Direct | OfferKind::Queue) => false,
+            | (PausedInbound::None, OfferKind::Direct | OfferKind::Queue)
+            | (PausedInbound::None | PausedInbound::Direct | PausedInbound::DirectAndQueue, OfferKind::Own) => {
+                false
+            }
         };
+        let own = kind == OfferKind::Own;
         let wants = match &agent.status {
             Status::Available => true,
             Status::Offline => false,
+            Status::OnBreak(pause) if own => pause.allow_outbound,
             Status::OnBreak(pause) => pause.allow_inbound && inbound,
         };
         let busy = agent.live_offers().count() + agent.calls().count();
-        let wrapping = agent.wrap_ups().filter(|wrap_up| now < wrap_up.until).count();
+        let wrapping = holding(agent, now);
+        let logout_due = agent.clock_logout.as_ref().is_some_and(|logout| logout.at <= now);
         let rows = [
             (Clause::IsAgent, agent.entry.is_agent),
             (Clause::Active, agent.entry.active),
@@ -105,8 +112,9 @@ impl<'a> Seen<'a> {
             (Clause::Slot, busy < capacity),
             (Clause::Reachable, self.reachable(agent, now)),
             (Clause::ExternalCall, agent.external.is_empty()),
-            (Clause::WrapUp, wrapping == 0 || busy + wrapping < capacity),
-            (Clause::Cooldown, agent.cooldown_until.is_none_or(|until| until <= now)),
+            (Clause::WrapUp, own || wrapping == 0 || busy + wrapping < capacity),
+            (Clause::Cooldown, own || agent.cooldown_until.is_none_or(|until| until <= now)),
+            (Clause::Pending, agent.pending.is_none() && !logout_due),
         ];
         rows.into_iter().filter(|(_, ok)| !ok).map(|(clause, _)| clause).collect()
     }
@@ -141,7 +149,7 @@ impl<'a> Seen<'a> {
     pub fn facets(&self, agent: &Agent, now: Time) -> Facets {
         let capacity = usize::from(agent.entry.capacity);
         let busy = agent.live_offers().count() + agent.calls().count();
-        let wrapping = agent.wrap_ups().filter(|wrap_up| now < wrap_up.until).count();
+        let wrapping = holding(agent, now);
         Facets {
             external_call: !agent.external.is_empty(),
             in_call: agent.calls().next().is_some(),
@@ -156,6 +164,12 @@ impl<'a> Seen<'a> {
     }
 }
 
+/// Slots that running wrap-ups hold: each its own, but for one that a call of the agent's own has taken meanwhile.
+fn holding(agent: &Agent, now: Time) -> usize {
+    let running = agent.wrap_ups().filter(|wrap_up| now < wrap_up.until);
+    running.filter(|wrap_up| wrap_up.taken_by.is_none()).count()
+}
+
 /// Every invariant that can be seen in an account at rest, after a step at `now` that left nothing due.
 pub fn check(account: &Account, now: Time) {
     let seen = Seen::of(account);
@@ -164,6 +178,7 @@ pub fn check(account: &Account, now: Time) {
         f1_slots_hold_live_offers_of_their_own(&seen, agent);
         standing_is_what_the_facts_say(&seen, agent, now);
         intervals_partition_time(agent, now);
+        what_is_next_waits_for_its_moment_alone(&seen, agent, now);
     }
     f1_a_call_has_one_live_offer(&seen);
     f7_no_live_offer_is_overdue(&seen, now);
@@ -187,8 +202,20 @@ fn f1_slots_hold_live_offers_of_their_own(seen: &Seen<'_>, agent: &Agent) {
                 // By its token: the id may be used again once the offer is forgotten, its call going on.
                 let twice = agent.calls().filter(|other| other.fence == call.fence).count();
                 assert_eq!(twice, 1, "F1: an offer is answered into one slot");
+                let legs = agent.calls().filter(|other| other.call_id == call.call_id).count();
+                assert_eq!(legs, 1, "nobody is in a call twice");
             }
-            Slot::Offering(_) | Slot::WrapUp(_) => {}
+            Slot::WrapUp(wrap_up) => {
+                let twice = agent.wrap_ups().filter(|other| other.fence == wrap_up.fence).count();
+                assert_eq!(twice, 1, "a call is wrapped up once");
+                assert!(wrap_up.until <= wrap_up.limit, "no wrap-up goes beyond its bound");
+                let offers = agent.live_offers().filter_map(|id| Some(&seen.offers.get(id)?.offer));
+                let offers = offers.map(|offer| (offer.fence, offer.direction));
+                let mut own = offers.chain(agent.calls().map(|call| (call.fence, call.direction)));
+                let taker = wrap_up.taken_by.map(|by| (by, Direction::Outbound));
+                assert!(taker.is_none_or(|by| own.any(|held| held == by)), "a slot is taken by what lives");
+            }
+            Slot::Offering(_) => {}
         }
     }
 }
@@ -225,6 +252,19 @@ fn standing_is_what_the_facts_say(seen: &Seen<'_>, agent: &Agent, now: Time) {
         assert!(due.is_some_and(|due| due <= now.plus_ms(30_000)), "{:?} is debounced for ever", agent.id);
     }
     assert_eq!(standing.bucket, bucket(&seen.facets(agent, now)), "bucket of {:?}", agent.id);
+}
+
+fn what_is_next_waits_for_its_moment_alone(seen: &Seen<'_>, agent: &Agent, now: Time) {
+    let free = seen.facets(agent, now).free_slot;
+    assert!(agent.pending.is_none() || !free, "{:?} is free and still to become something", agent.id);
+    if let Some(logout) = &agent.clock_logout {
+        assert_eq!(logout.due, logout.at <= now, "the clock logout of {:?}", agent.id);
+        assert!(
+            !logout.due || agent.calls().next().is_some(),
+            "{:?} is in no call and not logged out",
+            agent.id
+        );
+    }
 }
 
 fn intervals_partition_time(agent: &Agent, now: Time) {

@@ -1,9 +1,11 @@
 //! Facts, replies and refusals as short words, so that a scenario can list everything that came out.
 
 use ringfence_core::agent::Status;
+use ringfence_core::call::Direction;
 use ringfence_core::fact::{Change, Fact};
 use ringfence_core::fence::Check;
 use ringfence_core::input::{Explained, Grant, Reply};
+use ringfence_core::next::NextStatus;
 use ringfence_core::offer::Outcome;
 use ringfence_core::{Refusal, Time};
 
@@ -36,7 +38,11 @@ fn status(status: &Status) -> String {
 }
 
 pub fn fact(fact: &Fact) -> String {
-    match &fact.change {
+    change(&fact.change)
+}
+
+pub fn change(change: &Change) -> String {
+    match change {
         Change::Settings(_) => "settings".to_owned(),
         Change::AgentPut { agent, .. } => format!("put {agent}"),
         Change::AgentRemoved { agent } => format!("removed {agent}"),
@@ -54,7 +60,10 @@ pub fn fact(fact: &Fact) -> String {
         Change::Settled { agent } => format!("settled {agent}"),
         Change::ExternalBegan { agent, call } => format!("{agent} external {}", call.call_id),
         Change::ExternalOver { agent, call_id, .. } => format!("{agent} external {call_id} over"),
-        Change::Granted { entry } => format!("{} to {}", entry.offer.offer_id, entry.offer.agent_id),
+        Change::Granted { entry } => {
+            let word = if entry.offer.direction == Direction::Outbound { "outbound by" } else { "to" };
+            format!("{} {word} {}", entry.offer.offer_id, entry.offer.agent_id)
+        }
         Change::Extended { offer, expires_at } => format!("{offer} until {}", rel(*expires_at)),
         Change::LegKnown { offer, leg_call_id } => format!("{offer} leg {leg_call_id}"),
         Change::OfferEnded { offer, outcome: how, misses, cooldown_until, .. } => {
@@ -69,11 +78,28 @@ pub fn fact(fact: &Fact) -> String {
         }
         Change::CallSeen { call_id } => format!("{call_id} seen"),
         Change::CallEnded { call_id } => format!("{call_id} ended"),
-        Change::WrapUpEnded { agent, call_id } => format!("{agent} wrapped up {call_id}"),
+        Change::WrapUpEnded { agent, call_id, .. } => format!("{agent} wrapped up {call_id}"),
         Change::WrapUpMoved { agent, until, .. } => format!("{agent} wrap-up {}", rel(*until)),
         Change::CooldownOver { agent } => format!("{agent} cooldown over"),
         Change::Enqueued { call_id, waiting } => format!("{call_id} waits in {}", waiting.queue_id),
         Change::Dequeued { call_id, outcome } => format!("{call_id} {}", outcome.as_str()),
+        Change::Acted { agent, action, note } => {
+            let note = note.as_ref().map_or(String::new(), |note| format!(" ({note})"));
+            format!("{} of {agent}{note}", action.as_str())
+        }
+        Change::PendingSet { agent, pending: None } => format!("{agent} nothing next"),
+        Change::PendingSet { agent, pending: Some(pending) } => {
+            let reason = pending.status.reason_id().map_or("", |reason| reason.as_str());
+            match &pending.status {
+                NextStatus::Offline => format!("{agent} next offline"),
+                NextStatus::Available => format!("{agent} next available"),
+                NextStatus::OnBreak(_) => format!("{agent} next break({reason})"),
+            }
+        }
+        Change::ClockLogoutSet { agent, logout: None } => format!("{agent} no logout"),
+        Change::ClockLogoutSet { agent, logout: Some(logout) } => {
+            format!("{agent} logout {}{}", if logout.due { "due " } else { "" }, rel(logout.at))
+        }
     }
 }
 
@@ -106,6 +132,10 @@ pub fn reply(reply: &Result<Reply, Refusal>) -> String {
         Ok(Reply::Entries(read)) => format!("{} entries", read.len()),
         Ok(Reply::Queues(read)) => format!("{} queues", read.len()),
         Ok(Reply::Config(config)) => format!("{} reasons", config.reasons.len()),
+        Ok(Reply::Planned { changes, .. }) => {
+            let words: Vec<String> = changes.iter().map(change).collect();
+            format!("would: {}", words.join(", "))
+        }
         Ok(Reply::Fed(fed)) => format!("fed {}/{}/{}", fed.applied, fed.stale, fed.unknown),
         Err(refusal) => refused(refusal),
     }
@@ -138,6 +168,7 @@ fn refused(refusal: &Refusal) -> String {
         | Refusal::LeaseExpired { .. }
         | Refusal::NotLoggedIn { .. }
         | Refusal::AgentInCall { .. }
+        | Refusal::SupervisorsOnly { .. }
         | Refusal::DuplicateQueue { .. }
         | Refusal::AddressTaken { .. }
         | Refusal::SeqMismatch { .. }

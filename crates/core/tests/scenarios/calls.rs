@@ -7,7 +7,7 @@ use ringfence_core::queue::QueueSettings;
 
 use crate::common::scenario::{answer, check, run, say, tick, verb};
 use crate::common::{
-    World, agent_id, at, end_call, end_leg, entry, event, put_agent, put_queue, reserve, reserve_from, sales,
+    World, agent_id, at, end_call, end_leg, entry, put_agent, put_queue, reserve, reserve_from, sales,
     sales_with,
 };
 
@@ -54,96 +54,6 @@ fn a_direct_call_and_a_queue_that_says_zero_have_no_wrap_up() {
             "o2 100 live | o2 to 100 | 100=ringing",
             "o2 100 accepted | o2 answered | 100=in_call",
             "ok | 100 leg k2 over, k2 ended | 100=ready",
-        ],
-    );
-}
-
-fn wrapping(settings: QueueSettings) -> World {
-    let (world, _) = run(
-        sales_with(settings, &["100"]),
-        vec![say(0, reserve_from("q", "k1", "o1")), verb(0, "o1", answer()), say(0, end_call("k1"))],
-    );
-    world
-}
-
-#[test]
-fn a_wrap_up_is_extended_within_its_bound() {
-    let settings = QueueSettings { wrap_up_sec: Some(10), wrap_up_max_sec: 30, ..QueueSettings::default() };
-    check(
-        wrapping(settings),
-        vec![
-            say(5_000, event("100", AgentEvent::ExtendWrapUp { sec: 5 })),
-            tick(14_999),
-            say(14_999, event("100", AgentEvent::ExtendWrapUp { sec: 600 })),
-            say(14_999, event("100", AgentEvent::ExtendWrapUp { sec: 1 })),
-            tick(29_999),
-            tick(30_000),
-        ],
-        &[
-            "ok | 100 wrap-up 15000",
-            "ok unchanged",
-            "ok | 100 wrap-up 30000",
-            "ok unchanged",
-            "ok unchanged",
-            "ok unchanged | 100 wrapped up k1 | 100=ready",
-        ],
-    );
-}
-
-#[test]
-fn a_wrap_up_without_an_end_is_bounded() {
-    let settings = QueueSettings { wrap_up_sec: None, wrap_up_max_sec: 60, ..QueueSettings::default() };
-    let mut world = wrapping(settings);
-    let row = world.account.row(&agent_id("100")).unwrap().live.unwrap();
-    assert_eq!(row.wrap_ups.first().map(|wrap_up| wrap_up.until), Some(None), "until ended by hand");
-    world.now = at(60_000);
-    let outcome = world.step(Input::Tick);
-    assert!(outcome.record.is_some());
-    assert_eq!(world.account.agent(&agent_id("100")).unwrap().state(), State::Waiting);
-}
-
-#[test]
-fn available_and_end_wrap_up_end_it() {
-    for (end, facts) in [
-        (AgentEvent::Available, "ok | 100 wrapped up k1 | 100=ready"),
-        (AgentEvent::EndWrapUp, "ok | 100 wrapped up k1 | 100=ready"),
-    ] {
-        check(
-            wrapping(QueueSettings::default()),
-            vec![say(1, event("100", end.clone())), say(1, event("100", end)), tick(10_000)],
-            &[facts, "ok unchanged", "ok unchanged"],
-        );
-    }
-}
-
-#[test]
-fn available_from_a_break_ends_the_wrap_up_and_the_break() {
-    let mut world = wrapping(QueueSettings::default());
-    world.must(crate::common::pause("100", ""));
-    check(
-        world,
-        vec![say(1, event("100", AgentEvent::Available))],
-        &["ok | 100 available, 100 wrapped up k1 | 100=ready"],
-    );
-}
-
-#[test]
-fn a_wrap_up_outlives_the_queue_and_a_login() {
-    check(
-        wrapping(QueueSettings::default()),
-        vec![
-            say(1, Input::RemoveQueue { queue: crate::common::queue_id("q") }),
-            say(2, event("100", AgentEvent::Logout)),
-            say(3, event("100", AgentEvent::Login)),
-            tick(9_999),
-            tick(10_000),
-        ],
-        &[
-            "ok | 100 left q, removed q",
-            "ok | 100 offline | 100=offline",
-            "ok | 100 available | 100=wrap_up",
-            "ok unchanged",
-            "ok unchanged | 100 wrapped up k1 | 100=idle",
         ],
     );
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use ringfence::core::agent::{Address, AddressKind, AgentEntry, By};
-use ringfence::core::input::{AgentEvent, Ask, EventInput, QueueChoice};
+use ringfence::core::input::{AgentEvent, Ask, EventInput, QueueChoice, When};
 use ringfence::core::queue::QueueSettings;
 use ringfence::{Account, AccountId, AgentId, CallId, Engine, Error, OfferAnswer, OfferId, QueueId};
 
@@ -68,7 +68,14 @@ pub async fn event(
 ) -> Result<ringfence::AgentAnswer, Error> {
     let queues =
         queue.map(|queue| vec![QueueChoice { queue: id::<QueueId>(queue), tier: None, position: None }]);
-    let input = EventInput { agent: id::<AgentId>(agent), event, queues, create: false, expected_seq: None };
+    let input = EventInput {
+        agent: id::<AgentId>(agent),
+        event,
+        queues,
+        create: false,
+        expected_seq: None,
+        when: When::Now,
+    };
     account.event(By::SYSTEM, input).await
 }
 

@@ -85,6 +85,7 @@ const fn hint(refusal: &Refusal) -> Option<&'static str> {
         | Refusal::NotLoggedIn { .. }
         | Refusal::AgentInCall { .. }
         | Refusal::MembershipDenied { .. }
+        | Refusal::SupervisorsOnly { .. }
         | Refusal::DuplicateQueue { .. }
         | Refusal::AddressTaken { .. }
         | Refusal::Invalid { .. }
@@ -137,6 +138,7 @@ fn members(refusal: Refusal) -> (Option<&'static str>, Value) {
                 "scope": scope_for(mode).as_str(),
             }),
         ),
+        Refusal::SupervisorsOnly { action } => (None, json!({ "action": action })),
         Refusal::DuplicateQueue { queue } => (Some("queues"), json!({ "queue_id": queue })),
         Refusal::AddressTaken { address: _, agent } => (Some("addresses"), json!({ "agent_id": agent })),
         Refusal::SeqMismatch { expected, found } => {

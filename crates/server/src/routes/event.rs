@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use ringfence::core::agent::Role;
-use ringfence::core::input::{AgentEvent, EventInput, QueueChoice};
+use ringfence::core::input::{AgentEvent, EventInput, QueueChoice, When};
 use ringfence::{QueueId, ReasonId};
 use serde::Deserialize;
 use serde_json::json;
@@ -66,6 +66,7 @@ pub(super) async fn post(call: Call) -> Answer {
         queues: choices(body.queues),
         create: call.app.config.dev,
         expected_seq: body.expected_seq,
+        when: When::Now,
     };
     let answer = call.account()?.event(call.by(authority(&call)), input).await?;
     ok(&json!({ "agent": call.shown(&answer.row), "seq": answer.seq, "changed": answer.changed }))

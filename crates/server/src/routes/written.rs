@@ -103,6 +103,7 @@ fn holder(refusal: &Refusal) -> Holder {
         | Refusal::AddressTaken { .. }
         | Refusal::SeqMismatch { .. }
         | Refusal::Invalid { .. }
+        | Refusal::SupervisorsOnly { .. }
         | Refusal::QueueFull { .. }
         | Refusal::NoAgents { .. }
         | Refusal::NotQueued { .. }

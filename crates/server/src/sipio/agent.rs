@@ -1,7 +1,7 @@
 //! `POST /agent` and `GET /agent`.
 
 use ringfence::core::agent::{By, Role};
-use ringfence::core::input::EventInput;
+use ringfence::core::input::{EventInput, When};
 use ringfence::{AccountId, AgentId, ReasonId};
 use serde::Deserialize;
 
@@ -35,6 +35,7 @@ pub(crate) async fn post(call: Call) -> Answer {
         queues: choices(body.queues),
         create: call.app.config.dev,
         expected_seq: None,
+        when: When::Now,
     };
     let answer = account.event(by, input).await?;
     let mut reply = document::agent(account.id(), &answer.row);

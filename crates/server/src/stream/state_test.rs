@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use ringfence::core::agent::By;
-use ringfence::core::input::{AgentEvent, EventInput, QueueChoice};
+use ringfence::core::input::{AgentEvent, EventInput, QueueChoice, When};
 use ringfence::core::queue::QueueSettings;
 use ringfence::core::row::View;
 use ringfence::{Account, AccountId, AgentId, Cursor, Engine, Options, QueueId, Roster};
@@ -86,7 +86,8 @@ impl World {
     }
 
     async fn event(&self, n: u8, event: AgentEvent, queues: Option<Vec<QueueChoice>>) {
-        let input = EventInput { agent: agent(n), event, queues, create: true, expected_seq: None };
+        let input =
+            EventInput { agent: agent(n), event, queues, create: true, expected_seq: None, when: When::Now };
         // What the account refuses changes nothing, which is as good a step as any.
         let _ = self.account.event(By::SYSTEM, input).await;
     }

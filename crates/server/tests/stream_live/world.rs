@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use ringfence::core::agent::By;
-use ringfence::core::input::{AgentEvent, EventInput, QueueChoice};
+use ringfence::core::input::{AgentEvent, EventInput, QueueChoice, When};
 use ringfence::{Account, AccountId, AgentId, Engine, Options, QueueId};
 use ringfence_server::{Server, ServerConfig};
 use serde_json::{Value, json};
@@ -55,7 +55,7 @@ impl World {
             |id: &&str| QueueChoice { queue: QueueId::parse(id).unwrap(), tier: None, position: None };
         let queues = queues.map(|ids| ids.iter().map(choice).collect());
         let agent = AgentId::parse(&agent.to_string()).unwrap();
-        let input = EventInput { agent, event, queues, create: true, expected_seq: None };
+        let input = EventInput { agent, event, queues, create: true, expected_seq: None, when: When::Now };
         self.account.event(By::SYSTEM, input).await.unwrap();
     }
 
