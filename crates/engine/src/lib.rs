@@ -58,7 +58,7 @@ pub use ringfence_core::{
 pub use ringfence_store::{Durability, KeyRow};
 
 pub use account::Account;
-pub use answer::{AgentAnswer, Done, Explanation, FedAnswer, OfferAnswer, Roster};
+pub use answer::{ActionAnswer, AgentAnswer, Done, Explanation, FedAnswer, OfferAnswer, Roster};
 pub use clock::Clock;
 pub use codec::{BadBytes, read_record};
 pub use counters::Counters;

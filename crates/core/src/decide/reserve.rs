@@ -277,7 +277,7 @@ impl Account {
             plain(Clause::Membership, member.is_some()),
             plain(Clause::Tags, queue.settings.tags_held(&agent.entry.tags)),
             tier,
-            plain(Clause::Excluded, !within(&agent.id) && !(tried && another())),
+            plain(Clause::Excluded, !(within(&agent.id) || tried && another())),
         ]
     }
 
