@@ -60,8 +60,8 @@ pub use ringfence_store::{Durability, KeyRow};
 
 pub use account::Account;
 pub use answer::{
-    AgentAnswer, ConfigAnswer, Done, EndAnswer, Entries, Explanation, FedAnswer, LineAnswer, OfferAnswer,
-    Queues, Roster,
+    ActionAnswer, AgentAnswer, ConfigAnswer, Done, EndAnswer, Entries, Explanation, FedAnswer, LineAnswer,
+    OfferAnswer, Queues, Roster,
 };
 pub use clock::Clock;
 pub use codec::{BadBytes, read_record};

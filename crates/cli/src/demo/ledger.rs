@@ -105,6 +105,7 @@ fn find<'a>(holds: &'a mut [Hold], id: &OfferId) -> Option<&'a mut Hold> {
 
 #[cfg(test)]
 mod tests {
+    use ringfence_core::call::Direction;
     use ringfence_core::offer::{Fence, Offer};
     use ringfence_core::{AgentId, CallId, OfferId, Time};
 
@@ -121,7 +122,7 @@ mod tests {
             granted_at: Time::from_ms(granted_at),
             expires_at: Time::from_ms(granted_at + 100),
             router_id: None,
-            direction: ringfence_core::call::Direction::Inbound,
+            direction: Direction::Inbound,
         }
     }
 
