@@ -75,7 +75,7 @@ impl Engine {
             clock,
             term: opened.term,
             rearm: durable && !opened.clean,
-            new_epoch: durability == Durability::Os && !opened.os_clean,
+            epoch_least: opened.epoch_least,
             reader: Arc::clone(&opened.reader),
             kept_keys,
             cells: DashMap::new(),

@@ -5,18 +5,18 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use crate::batch;
-use crate::db;
-use crate::error::{Damage, OpenError};
+use crate::db::{self, Kind};
+use crate::error::{Damage, OpenError, corrupt};
 use crate::image::Record;
 use crate::keys;
 use crate::lock::DirLock;
+use crate::meta;
 use crate::scan;
 use crate::snapshot::{self, Totals};
+use crate::structure::{self, Depth};
+use crate::wal::{self, Reach};
 
 pub use crate::scan::{Fault, Harm};
-
-/// Structural faults listed; a file that has that many is beyond telling more.
-const STRUCTURE_FAULTS_MAX: usize = 100;
 
 /// One thing found in the journal, in the order of writing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,8 +57,11 @@ impl Report {
 /// # Errors
 /// As opening, `InUse` while a process has the directory; and when SQLite cannot read on.
 pub fn dump(dir: &Path, account: Option<&str>, take: &mut dyn FnMut(Entry) -> bool) -> Result<(), OpenError> {
-    let _lock = DirLock::take(dir)?;
-    let (conn, path) = db::open_closed(dir)?;
+    let (_lock, damage) = look_over(dir)?;
+    if let Some(damage) = damage {
+        return Err(OpenError::Damaged { path: wal::path_of(&dir.join(db::FILE)), damage });
+    }
+    let (conn, path, _) = db::open_closed(dir)?;
     dump_all(&conn, account, take).map_err(OpenError::sqlite("read the journal of", &path))
 }
 
@@ -104,19 +107,35 @@ fn dump_batch(id: u64, blob: &[u8], account: Option<&str>, take: &mut dyn FnMut(
 /// # Errors
 /// As [`dump`]; damage is no error but in the report.
 pub fn verify(dir: &Path) -> Result<Report, OpenError> {
-    let _lock = DirLock::take(dir)?;
-    let (conn, path) = db::open_closed(dir)?;
-    let structure = structure(&conn).map_err(OpenError::sqlite("check", &path))?;
+    let (_lock, damage) = look_over(dir)?;
+    if let Some(damage) = damage {
+        let structure = vec![format!("{}: {damage}", wal::path_of(&dir.join(db::FILE)).display())];
+        return Ok(Report { structure, ..Report::default() });
+    }
+    let (conn, path, kind) = db::open_closed(dir)?;
+    let structure = match kind {
+        Kind::Ours => structure::faults(&conn, Depth::Full),
+        // The next start brings its tables up to date.
+        Kind::Former | Kind::Empty => structure::pages(&conn, Depth::Full),
+    };
+    let structure = match structure {
+        Err(error) if corrupt(&error) => vec![error.to_string()],
+        outcome => outcome.map_err(OpenError::sqlite("check", &path))?,
+    };
     if !structure.is_empty() {
         return Ok(Report { structure, ..Report::default() });
     }
     contents(&conn).map_err(OpenError::sqlite("read", &path))
 }
 
-fn structure(conn: &Connection) -> rusqlite::Result<Vec<String>> {
-    let sql = format!("PRAGMA integrity_check({STRUCTURE_FAULTS_MAX})");
-    let lines: rusqlite::Result<Vec<String>> = conn.prepare(&sql)?.query_map([], |row| row.get(0))?.collect();
-    Ok(lines?.into_iter().filter(|line| line != "ok").collect())
+/// Takes the lock and judges the WAL as a start would, without cutting anything off it.
+fn look_over(dir: &Path) -> Result<(DirLock, Option<Damage>), OpenError> {
+    let lock = DirLock::take(dir)?;
+    let path = wal::path_of(&dir.join(db::FILE));
+    let reach = Reach::of(lock.run()?.as_ref(), &meta::boot());
+    let wal = wal::read(&path).map_err(OpenError::io("read", &path))?;
+    let damage = wal.and_then(|wal| wal.judge(reach).err());
+    Ok((lock, damage))
 }
 
 fn contents(conn: &Connection) -> rusqlite::Result<Report> {

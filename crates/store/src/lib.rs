@@ -28,6 +28,7 @@ mod error;
 mod image;
 mod write;
 
+mod opening;
 mod sqlite;
 
 mod batch;
@@ -44,6 +45,8 @@ mod checkpoint;
 mod db;
 mod lock;
 mod meta;
+mod structure;
+mod wal;
 
 mod memory;
 

@@ -8,22 +8,18 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::batch::entry_bytes;
-use crate::db;
 use crate::error::{CommitError, LoadError, OpenError, ReadError};
 use crate::image::{AccountHead, Image, PageId, Record};
 use crate::lock::DirLock;
-use crate::meta::{self, Meta};
+use crate::meta::Meta;
+use crate::opening;
 use crate::store::{Opened, Reader, Store};
 use crate::write::{KeyRow, TableOp, Verdict, Write};
 
 pub(crate) fn open(dir: Option<&Path>, wall_ms: u64) -> Result<Opened, OpenError> {
     let (lock, term, first) = match dir {
         Some(dir) => {
-            std::fs::create_dir_all(dir).map_err(OpenError::io("make the data directory", dir))?;
-            let lock = DirLock::take(dir)?;
-            let (conn, path) = db::open(dir)?;
-            let begun = meta::begin(&conn, &path, wall_ms, None, None)?;
-            db::sync_names(dir)?;
+            let (lock, begun) = opening::term(dir, wall_ms)?;
             (Some(lock), begun.meta.term, begun.first)
         }
         None => (None, Meta::default().next_term(wall_ms), true),
@@ -36,6 +32,7 @@ pub(crate) fn open(dir: Option<&Path>, wall_ms: u64) -> Result<Opened, OpenError
         // After the first run there was something, and all of it is lost.
         clean: first,
         os_clean: first,
+        epoch_least: term,
         last_at: 0,
         warnings: Vec::new(),
     })

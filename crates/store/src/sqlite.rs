@@ -1,118 +1,34 @@
-//! The store over SQLite: opening, and the writing half.
+//! The store over SQLite: the writing half.
 
-use std::fs;
 use std::sync::{Arc, Mutex};
 
 use rusqlite::params;
 
-use crate::ballast::Ballast;
 use crate::batch;
-use crate::checkpoint::{self, Checkpoints};
-use crate::db::{self, Db, Death};
-use crate::error::{CommitError, OpenError, full};
+use crate::checkpoint;
+use crate::db::Db;
+use crate::error::CommitError;
 use crate::image::PageId;
 use crate::index::{self, Index, Standing};
 use crate::keys;
 use crate::lock::DirLock;
-use crate::meta::{self, Meta};
-use crate::reader::SqliteReader;
-use crate::scan::{self, Fault, Harm};
+use crate::meta::Meta;
 use crate::snapshot::{self, Page};
-use crate::store::{Config, Opened, Store};
+use crate::store::Store;
 use crate::trim::{Gaps, TRIM_BATCHES_MAX, TRIM_BYTES_MAX};
 use crate::write::{TableOp, Verdict, Write};
 
-/// Faults told at an opening; `journal::verify` tells all.
-const WARNINGS_MAX: usize = 20;
-
-pub(crate) fn open(config: &Config) -> Result<Opened, OpenError> {
-    let (store, found) = start(config)?;
-    let (term, reader) = (store.meta.term, Arc::new(found.reader));
-    let Found { clean, os_clean, last_at, warnings, .. } = found;
-    Ok(Opened { store: Box::new(store), reader, term, clean, os_clean, last_at, warnings })
-}
-
-/// What the opening tells besides the store.
-struct Found {
-    reader: SqliteReader,
-    clean: bool,
-    os_clean: bool,
-    last_at: u64,
-    warnings: Vec<String>,
-}
-
-fn start(config: &Config) -> Result<(SqliteStore, Found), OpenError> {
-    let dir = &config.dir;
-    fs::create_dir_all(dir).map_err(OpenError::io("make the data directory", dir))?;
-    let lock = DirLock::take(dir)?;
-    let (ballast, no_ballast) = Ballast::prepare(dir);
-    let (conn, path) = db::open(dir)?;
-    let fail = |what| OpenError::sqlite(what, &path);
-    checkpoint::truncate(&conn).map_err(fail("carry the WAL over into"))?;
-    let scan = scan::scan(&conn).map_err(fail("read the journal of"))?;
-    let (_, mut faults) = keys::check(&conn).map_err(fail("read the keys of"))?;
-    faults.splice(..0, scan.faults);
-    let begun = meta::begin(&conn, &path, config.wall_ms, Some(meta::boot()), Some(&ballast))?;
-    db::sync_names(dir)?;
-    match db::transaction(&conn, snapshot::sweep_all) {
-        // They are no harm but to the space they take, and deleting takes some.
-        Err(error) if full(&error) => {}
-        outcome => outcome.map_err(fail("delete superseded pages of"))?,
-    }
-    db::relax(&conn, config.durability).map_err(fail("set up"))?;
-
-    let death = Death::default();
-    let checkpoints = Checkpoints::start(&path, death.clone())?;
-    let index = Arc::new(Mutex::new(scan.index));
-    let reader = SqliteReader::open(&path, Arc::clone(&index))?;
-    let found = Found {
-        reader,
-        clean: begun.clean,
-        os_clean: begun.os_clean,
-        last_at: scan.last_at,
-        warnings: warnings(no_ballast, &faults),
-    };
-    let store = SqliteStore {
-        db: Db { conn, path, death, ballast, checkpoints },
-        index,
-        gaps: scan.gaps,
-        next_id: scan.next_id,
-        last_crc: scan.last_crc,
-        blob: Vec::new(),
-        meta: begun.meta,
-        _lock: lock,
-    };
-    Ok((store, found))
-}
-
-fn warnings(no_ballast: Option<String>, faults: &[Fault]) -> Vec<String> {
-    let mut warnings: Vec<String> = no_ballast.into_iter().collect();
-    for Fault { damage, harm } in faults.iter().take(WARNINGS_MAX) {
-        warnings.push(match harm {
-            Harm::Nobody => format!("{damage}; nothing that is still needed was lost"),
-            Harm::Account(account) => format!("{damage}; account {account} is quarantined, the others serve"),
-            Harm::Strangers => format!("{damage}; no account the store does not know is taken for a new one"),
-            Harm::Key(id) => format!("{damage}; the key {id} opens nothing any more"),
-        });
-    }
-    if faults.len() > WARNINGS_MAX {
-        let more = faults.len() - WARNINGS_MAX;
-        warnings.push(format!("{more} more of the kind: see `ringfence journal verify`"));
-    }
-    warnings
-}
-
-struct SqliteStore {
-    db: Db,
-    index: Arc<Mutex<Index>>,
-    gaps: Gaps,
-    next_id: u64,
-    last_crc: u32,
+pub(crate) struct SqliteStore {
+    pub(crate) db: Db,
+    pub(crate) index: Arc<Mutex<Index>>,
+    pub(crate) gaps: Gaps,
+    pub(crate) next_id: u64,
+    pub(crate) last_crc: u32,
     /// Kept for its allocation.
-    blob: Vec<u8>,
-    meta: Meta,
+    pub(crate) blob: Vec<u8>,
+    pub(crate) meta: Meta,
     /// Let go of last, when nothing of ours can write any more.
-    _lock: DirLock,
+    pub(crate) _lock: DirLock,
 }
 
 impl Store for SqliteStore {
@@ -281,10 +197,12 @@ impl Drop for SqliteStore {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::path::PathBuf;
 
     use super::*;
-    use crate::store::{Durability, Reader};
+    use crate::opening::{Found, start};
+    use crate::store::{Config, Durability, Reader};
 
     fn write(seq: u64, bytes: usize) -> Write {
         let account = Arc::from("acme");

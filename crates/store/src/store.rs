@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::error::{CommitError, LoadError, OpenError, ReadError};
 use crate::image::{AccountHead, Image, PageId};
 use crate::memory;
-use crate::sqlite;
+use crate::opening;
 use crate::write::{KeyRow, TableOp, Verdict, Write};
 
 /// How hard a commit is pushed to the medium.
@@ -42,6 +42,9 @@ pub struct Opened {
     pub clean: bool,
     /// Nothing the operating system had been handed is lost: a clean stop, or the same boot as the last opening.
     pub os_clean: bool,
+    /// Epochs below are over, since what was acknowledged in them may be lost: a machine that went down in mode `os`,
+    /// or a salvage. Stays until the next such event, so that an epoch that is over never comes back.
+    pub epoch_least: u64,
     /// Highest record time seen, epoch ms; 0 if there is no record.
     pub last_at: u64,
     /// Things an operator should hear about: damage that was walled off, a ballast that could not be made.
@@ -55,6 +58,7 @@ impl fmt::Debug for Opened {
             .field("term", &self.term)
             .field("clean", &self.clean)
             .field("os_clean", &self.os_clean)
+            .field("epoch_least", &self.epoch_least)
             .field("last_at", &self.last_at)
             .field("warnings", &self.warnings)
             .finish_non_exhaustive()
@@ -145,7 +149,7 @@ pub trait Reader: Send + Sync {
 /// When the directory is in use, is not ours, is damaged in its structure, or the disk refuses.
 pub fn open(config: &Config) -> Result<Opened, OpenError> {
     match config.durability {
-        Durability::Sync | Durability::Os => sqlite::open(config),
+        Durability::Sync | Durability::Os => opening::open(config),
         Durability::Memory => memory::open(Some(&config.dir), config.wall_ms),
     }
 }
