@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::Durability;
 use crate::clock::Clock;
+use crate::{Durability, HistoryLimits};
 
 /// Requests of one account under way at once. Steps on live offers have a pool of their own, so that a storm of
 /// reserves never keeps an answer or a hang-up waiting.
@@ -36,6 +36,8 @@ pub struct Options {
     /// Journal not covered by snapshots, in bytes, at which accounts are asked for one: half of what a start may have
     /// to replay.
     pub tail_bytes: u64,
+    /// What is kept of the past beside the journal; `None` keeps nothing. Mode memory has no past.
+    pub history: Option<HistoryLimits>,
 }
 
 impl Options {
@@ -49,6 +51,7 @@ impl Options {
             feed_margin_ms: 5_000,
             clock: Clock::system(),
             tail_bytes: 32 * 1024 * 1024,
+            history: Some(HistoryLimits::default()),
         }
     }
 

@@ -172,15 +172,20 @@ pub(crate) fn open_checkpoint(path: &Path) -> Result<Connection, OpenError> {
 fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
     // Each connection is used by one thread at a time, so SQLite need not lock it.
     let conn = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    harden(&conn)?;
+    conn.pragma_update(None, "wal_autocheckpoint", 0)?;
+    Ok(conn)
+}
+
+/// What every connection to a file of ours is set to.
+pub(crate) fn harden(conn: &Connection) -> rusqlite::Result<()> {
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     conn.busy_timeout(BUSY)?;
     conn.pragma_update(None, "trusted_schema", false)?;
     conn.pragma_update(None, "cell_size_check", true)?;
-    conn.pragma_update(None, "wal_autocheckpoint", 0)?;
     // A drive on macOS keeps what it was told to sync in its cache unless told so with more force.
     conn.pragma_update(None, "fullfsync", true)?;
-    conn.pragma_update(None, "checkpoint_fullfsync", true)?;
-    Ok(conn)
+    conn.pragma_update(None, "checkpoint_fullfsync", true)
 }
 
 fn check_format(conn: &Connection, path: &Path) -> Result<Kind, OpenError> {

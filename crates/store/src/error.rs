@@ -54,6 +54,8 @@ pub enum OpenError {
         path.display()
     )]
     Damaged { path: PathBuf, damage: Damage },
+    #[error(transparent)]
+    Read(#[from] ReadError),
 }
 
 impl OpenError {

@@ -7,6 +7,7 @@ use rusqlite::Connection;
 use crate::batch;
 use crate::db::{self, Kind};
 use crate::error::{Damage, OpenError, corrupt};
+use crate::history::{self, Lost, Past, Span};
 use crate::image::Record;
 use crate::keys;
 use crate::lock::DirLock;
@@ -30,6 +31,15 @@ pub enum Entry {
     Damaged(Damage),
 }
 
+/// What the history holds.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HistoryReport {
+    pub records: u64,
+    pub states: u64,
+    /// Batches that were trimmed without having been copied.
+    pub lost: Vec<Lost>,
+}
+
 /// What a verification found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Report {
@@ -39,6 +49,8 @@ pub struct Report {
     pub snapshots: u64,
     pub pages: u64,
     pub keys: u64,
+    /// `None` if there is none.
+    pub history: Option<HistoryReport>,
     /// Empty if all is well.
     pub faults: Vec<Fault>,
     /// What SQLite finds wrong with the file itself; a start would be refused, or fail later.
@@ -125,7 +137,59 @@ pub fn verify(dir: &Path) -> Result<Report, OpenError> {
     if !structure.is_empty() {
         return Ok(Report { structure, ..Report::default() });
     }
-    contents(&conn).map_err(OpenError::sqlite("read", &path))
+    let mut report = contents(&conn).map_err(OpenError::sqlite("read", &path))?;
+    verify_history(dir, &mut report).map_err(OpenError::sqlite("read", &dir.join(history::FILE)))?;
+    Ok(report)
+}
+
+/// Damage to the history refuses no start, and so is a fault like those of the contents.
+fn verify_history(dir: &Path, report: &mut Report) -> rusqlite::Result<()> {
+    let fault = |damage| Fault { damage, harm: Harm::History };
+    match history::verify(dir) {
+        Ok(None) => Ok(()),
+        Ok(Some(found)) => {
+            let history::Found { records, states, lost, damage } = found;
+            report.history = Some(HistoryReport { records, states, lost });
+            report.faults.extend(damage.into_iter().map(fault));
+            Ok(())
+        }
+        Err(error) if corrupt(&error) => {
+            report.faults.push(fault(Damage::new(format!("SQLite says: {error}"), history::FILE)));
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Hands what is known of the past of an account, or of each in the order of their names, to `take`, until it returns
+/// false.
+///
+/// # Errors
+/// As [`dump`].
+pub fn history(
+    dir: &Path,
+    account: Option<&str>,
+    span: Span,
+    take: &mut dyn FnMut(&str, Past) -> bool,
+) -> Result<(), OpenError> {
+    let (_lock, damage) = look_over(dir)?;
+    if let Some(damage) = damage {
+        return Err(OpenError::Damaged { path: wal::path_of(&dir.join(db::FILE)), damage });
+    }
+    let (conn, path, _) = db::open_closed(dir)?;
+    let scan = scan::scan(&conn).map_err(OpenError::sqlite("read the journal of", &path))?;
+    let mut heads = scan.index.heads();
+    heads.sort_by(|one, other| one.account.cmp(&other.account));
+    heads.retain(|head| account.is_none_or(|account| *head.account == *account));
+    for head in heads {
+        let (kept, journal) = history::connections(dir)?;
+        for past in history::Walk::new(kept, journal, &head.account, span, head.seq) {
+            if !take(&head.account, past?) {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Takes the lock and judges the WAL as a start would, without cutting anything off it.

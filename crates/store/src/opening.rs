@@ -14,12 +14,14 @@ use crate::ballast::Ballast;
 use crate::checkpoint::{self, Checkpoints};
 use crate::db::{self, Db, Death, Kind};
 use crate::error::{OpenError, full};
+use crate::history::Keeper;
 use crate::keys;
 use crate::lock::{DirLock, Run};
 use crate::meta::{self, Beginning, Begun};
 use crate::reader::SqliteReader;
 use crate::scan::{self, Fault, Harm, Scan};
 use crate::snapshot;
+use crate::space::Shares;
 use crate::sqlite::SqliteStore;
 use crate::store::{Config, Durability, Opened};
 use crate::structure::{self, Depth};
@@ -66,15 +68,30 @@ pub(crate) fn start(config: &Config) -> Result<(SqliteStore, Found), OpenError> 
 
     let Ready { lock, conn, path, warnings: cut, .. } = ready;
     let death = Death::default();
-    let checkpoints = Checkpoints::start(&path, death.clone())?;
-    let index = Arc::new(Mutex::new(scan.index));
+    let shares = Shares::of(config.slack_bytes);
+    let checkpoints = Checkpoints::start(&path, shares, death.clone())?;
+    let mut index = scan.index;
+    let (history, told_by_history) = match config.history {
+        Some(limits) => {
+            index.watch_days();
+            let (keeper, told) = Keeper::start(dir, &path, limits, scan.next_id - 1, death.clone())?;
+            (Some(keeper), told)
+        }
+        None => (None, Vec::new()),
+    };
+    let index = Arc::new(Mutex::new(index));
     let reader = SqliteReader::open(&path, Arc::clone(&index))?;
     let found = Found {
         reader,
         clean: begun.clean,
         os_clean: begun.os_clean,
         last_at: scan.last_at,
-        warnings: cut.into_iter().chain(no_ballast).chain(told(&scan.faults)).collect(),
+        warnings: cut
+            .into_iter()
+            .chain(no_ballast)
+            .chain(told_by_history)
+            .chain(told(&scan.faults))
+            .collect(),
     };
     let store = SqliteStore {
         db: Db { conn, path, death, ballast, checkpoints },
@@ -84,6 +101,12 @@ pub(crate) fn start(config: &Config) -> Result<(SqliteStore, Found), OpenError> 
         last_crc: scan.last_crc,
         blob: Vec::new(),
         meta: begun.meta,
+        shares,
+        history,
+        unfed: shares.chunk,
+        skipped: 0,
+        // The first trim looks.
+        unseen: u64::MAX / 2,
         _lock: lock,
     };
     Ok((store, found))
@@ -93,7 +116,7 @@ pub(crate) fn start(config: &Config) -> Result<(SqliteStore, Found), OpenError> 
 pub(crate) fn term(dir: &Path, wall_ms: u64) -> Result<(DirLock, Begun), OpenError> {
     let ready = Ready::make(dir)?;
     ready.check_beside(|| Ok(()))?;
-    let config = Config { dir: dir.to_path_buf(), durability: Durability::Memory, wall_ms };
+    let config = Config::new(dir, Durability::Memory, wall_ms);
     let begun = ready.begin(&config, None)?;
     Ok((ready.lock, begun))
 }
@@ -106,6 +129,7 @@ fn told(faults: &[Fault]) -> Vec<String> {
             Harm::Account(account) => format!("{damage}; account {account} is quarantined, the others serve"),
             Harm::Strangers => format!("{damage}; no account the store does not know is taken for a new one"),
             Harm::Key(id) => format!("{damage}; the key {id} opens nothing any more"),
+            Harm::History => format!("{damage}; a past that is gone keeps nobody from being served"),
         });
     }
     if faults.len() > WARNINGS_MAX {

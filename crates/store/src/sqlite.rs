@@ -5,17 +5,19 @@ use std::sync::{Arc, Mutex};
 use rusqlite::params;
 
 use crate::batch;
-use crate::checkpoint;
-use crate::db::Db;
+use crate::checkpoint::{self, COMMIT_BYTES};
+use crate::db::{Db, PAGE_BYTES};
 use crate::error::CommitError;
+use crate::history::Keeper;
 use crate::image::PageId;
 use crate::index::{self, Index, Standing};
 use crate::keys;
 use crate::lock::DirLock;
 use crate::meta::Meta;
 use crate::snapshot::{self, Page};
-use crate::store::Store;
-use crate::trim::{Gaps, TRIM_BATCHES_MAX, TRIM_BYTES_MAX};
+use crate::space::{self, Shares};
+use crate::store::{Figures, Store};
+use crate::trim::{Gaps, TRIM_BATCHES_MAX, TRIM_BYTES_MAX, TRIMS_MAX};
 use crate::write::{TableOp, Verdict, Write};
 
 pub(crate) struct SqliteStore {
@@ -27,6 +29,14 @@ pub(crate) struct SqliteStore {
     /// Kept for its allocation.
     pub(crate) blob: Vec<u8>,
     pub(crate) meta: Meta,
+    pub(crate) shares: Shares,
+    pub(crate) history: Option<Keeper>,
+    /// Written since the history was woken.
+    pub(crate) unfed: u64,
+    /// Trimmed without having been in the history.
+    pub(crate) skipped: u64,
+    /// Written or trimmed since the last look at the file's size.
+    pub(crate) unseen: u64,
     /// Let go of last, when nothing of ours can write any more.
     pub(crate) _lock: DirLock,
 }
@@ -53,6 +63,8 @@ impl Store for SqliteStore {
         })?;
         index::lock(&self.index).committed(id, crc, blob.len() as u64, &writes);
         (self.next_id, self.last_crc) = (id + 1, crc);
+        self.unfed = self.unfed.saturating_add(self.blob.len() as u64);
+        self.feed_history();
         Ok(verdicts)
     }
 
@@ -84,20 +96,23 @@ impl Store for SqliteStore {
         self.put_early(account, &standing, early)?;
         self.put_last(account, &standing, header, last, dropped, early.is_empty())?;
         index::lock(&self.index).covered(account, &standing);
+        self.unseen += (header.len() + snapshot::bytes(pages)) as u64 + COMMIT_BYTES;
         self.drop_superseded(account, &standing, early, last)
     }
 
     fn trim(&mut self) -> Result<bool, CommitError> {
         self.db.death.check()?;
-        let batches = index::lock(&self.index).trimmable(TRIM_BYTES_MAX, TRIM_BATCHES_MAX);
-        if batches.is_empty() {
-            return Ok(false);
+        self.feed_history();
+        let rounds = 1 + index::lock(&self.index).free_bytes() / self.shares.lag.max(1);
+        let mut more = false;
+        for _ in 0..rounds.min(TRIMS_MAX) {
+            more = self.trim_some()?;
+            if !more {
+                break;
+            }
         }
-        let merges = self.gaps.plan(&batches);
-        // Deleting writes the leaves it empties and the list of free pages, not the contents.
-        self.db.write(0, |conn| merges.iter().try_for_each(|merge| merge.write(conn)))?;
-        self.gaps.apply(&merges);
-        Ok(index::lock(&self.index).trimmed(&batches))
+        self.give_back()?;
+        Ok(more)
     }
 
     fn tail_bytes(&self) -> u64 {
@@ -108,8 +123,22 @@ impl Store for SqliteStore {
         index::lock(&self.index).oldest(most)
     }
 
+    fn day_candidates(&mut self, most: usize) -> Vec<Arc<str>> {
+        index::lock(&self.index).day_begun(most)
+    }
+
+    fn figures(&self) -> Figures {
+        let Some(history) = &self.history else { return Figures::default() };
+        Figures {
+            history_behind_bytes: index::lock(&self.index).beyond_bytes(),
+            history_skipped_batches: self.skipped,
+            history_trouble: history.trouble(),
+        }
+    }
+
     fn close(mut self: Box<Self>) -> Result<(), CommitError> {
         self.db.death.check()?;
+        self.history = None;
         self.db.checkpoints.stop();
         // The mark must not reach the disk before what it vouches for: one sync covers all that the WAL holds.
         let synced = self.db.conn.pragma_update(None, "synchronous", "FULL");
@@ -117,6 +146,71 @@ impl Store for SqliteStore {
         let meta = Meta { clean: true, ..self.meta.clone() };
         self.db.write(0, |conn| meta.write(conn))?;
         checkpoint::truncate(&self.db.conn).map_err(|error| self.db.die("carry the WAL over into", &error))
+    }
+}
+
+/// What keeps the journal short and the file small.
+impl SqliteStore {
+    /// Sees how far the history has come, and wakes it if there is enough for it.
+    fn feed_history(&mut self) {
+        let Some(history) = &self.history else { return };
+        let mut index = index::lock(&self.index);
+        index.kept_through(history.kept());
+        // Not for each commit: where it fails it would fail at each.
+        if index.beyond_bytes() >= self.shares.chunk && self.unfed >= self.shares.chunk {
+            history.wake(self.next_id - 1);
+            self.unfed = 0;
+        }
+    }
+
+    /// One commit's worth; true if more could go.
+    fn trim_some(&mut self) -> Result<bool, CommitError> {
+        let mut index = index::lock(&self.index);
+        let over = index.beyond_bytes().saturating_sub(self.shares.behind);
+        let (bytes, through) = match &self.history {
+            Some(history) if over == 0 => (TRIM_BYTES_MAX, history.kept()),
+            // What it has not copied goes only as far as it is too much.
+            Some(_) => (TRIM_BYTES_MAX.min(over), u64::MAX),
+            None => (TRIM_BYTES_MAX, u64::MAX),
+        };
+        let batches = index.trimmable(bytes, TRIM_BATCHES_MAX, through);
+        if batches.is_empty() {
+            return Ok(false);
+        }
+        drop(index);
+        let merges = self.gaps.plan(&batches);
+        // Deleting writes the leaves it empties and the list of free pages, not the contents.
+        self.db.write(0, |conn| merges.iter().try_for_each(|merge| merge.write(conn)))?;
+        self.gaps.apply(&merges);
+        index = index::lock(&self.index);
+        if let Some(history) = &self.history {
+            let kept = history.kept();
+            self.skipped += batches.iter().filter(|(id, _)| *id > kept).count() as u64;
+        }
+        let before = index.batch_bytes();
+        let more = index.trimmed(&batches, through);
+        self.unseen += before - index.batch_bytes();
+        Ok(more)
+    }
+
+    /// Gives a little of the space back that nothing is in, if there is more of it than may stay.
+    fn give_back(&mut self) -> Result<(), CommitError> {
+        if self.unseen < self.shares.look {
+            return Ok(());
+        }
+        let journal = index::lock(&self.index).batch_bytes();
+        let excess = space::excess(&self.db.conn, journal, self.shares.free);
+        match excess.map_err(|error| self.db.die("look at the size of", &error))? {
+            0 => self.unseen = 0,
+            pages => match self.db.write(pages * PAGE_BYTES, |conn| space::give_back(conn, pages)) {
+                // The next trim goes on.
+                Ok(()) => {}
+                // What is to give space back may take some of the WAL's first.
+                Err(CommitError::Full) => self.unseen = 0,
+                Err(fatal @ CommitError::Fatal(_)) => return Err(fatal),
+            },
+        }
+        Ok(())
     }
 }
 
@@ -224,8 +318,7 @@ mod tests {
     #[test]
     fn a_full_disk_costs_the_ballast_applies_nothing_and_is_outlived() {
         let dir = fresh("full");
-        let (mut store, found) =
-            start(&Config { dir: dir.clone(), durability: Durability::Sync, wall_ms: 1 }).unwrap();
+        let (mut store, found) = start(&Config::new(&dir, Durability::Sync, 1)).unwrap();
         store.commit(&[write(1, 10)]).unwrap();
         assert!(dir.join("ballast").exists(), "this test needs 256 MiB free: {:?}", found.warnings);
 
@@ -249,7 +342,7 @@ mod tests {
     #[test]
     fn a_snapshot_that_stopped_halfway_is_as_if_never_begun() {
         let dir = fresh("halfway");
-        let config = Config { dir: dir.clone(), durability: Durability::Os, wall_ms: 1 };
+        let config = Config::new(&dir, Durability::Os, 1);
         let (mut store, _) = start(&config).unwrap();
         let account: Arc<str> = Arc::from("acme");
         store.commit(&[write(1, 10)]).unwrap();

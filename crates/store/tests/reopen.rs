@@ -144,7 +144,7 @@ fn memory_mode_keeps_nothing_but_the_term_and_touches_nothing_else() {
 #[test]
 fn a_second_opening_is_refused_until_the_first_ends() {
     let dir = Dir::new();
-    let config = Config { dir: dir.path().to_path_buf(), durability: Durability::Os, wall_ms: 1 };
+    let config = Config::new(dir.path(), Durability::Os, 1);
     let opened = dir.open();
     let refused = [
         ringfence_store::open(&config).unwrap_err(),
@@ -194,7 +194,7 @@ fn a_boot_in_between_is_noticed_unless_the_stop_was_clean() {
 #[test]
 fn a_foreign_a_newer_and_a_broken_file_are_told_apart() {
     let dir = Dir::new();
-    let config = Config { dir: dir.path().to_path_buf(), durability: Durability::Os, wall_ms: 1 };
+    let config = Config::new(dir.path(), Durability::Os, 1);
     let refused = || ringfence_store::open(&config).unwrap_err();
     dir.open().store.close().unwrap();
 

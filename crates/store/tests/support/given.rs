@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use ringfence_store::{
-    Config, Durability, Image, KeyRow, OpenError, Opened, PageId, Reader, TableOp, Verdict, Write,
+    Config, Durability, HistoryLimits, Image, KeyRow, OpenError, Opened, PageId, Reader, TableOp, Verdict,
+    Write,
 };
 
 /// By name.
@@ -35,11 +36,18 @@ impl Dir {
     }
 
     pub fn open_as(&self, durability: Durability, wall_ms: u64) -> Opened {
-        ringfence_store::open(&Config { dir: self.0.clone(), durability, wall_ms }).unwrap()
+        ringfence_store::open(&Config::new(&self.0, durability, wall_ms)).unwrap()
     }
 
     pub fn try_open(&self) -> Result<Opened, OpenError> {
-        ringfence_store::open(&Config { dir: self.0.clone(), durability: Durability::Os, wall_ms: 1 })
+        ringfence_store::open(&Config::new(&self.0, Durability::Os, 1))
+    }
+
+    /// With a history, and limits a few thousand records reach: 16 KiB of journal are copied at once, 256 KiB wait for
+    /// it at most.
+    pub fn open_with_history(&self, limits: HistoryLimits) -> Opened {
+        let plain = Config::new(&self.0, Durability::Os, 1);
+        ringfence_store::open(&Config { history: Some(limits), slack_bytes: 2 << 20, ..plain }).unwrap()
     }
 
     pub fn file(&self, name: &str) -> PathBuf {
