@@ -60,6 +60,12 @@ pub struct ServeArgs {
     /// What an answer survives: power loss, a killed process, or nothing [default: sync]
     #[arg(long, env = "RINGFENCE_DURABILITY", value_enum)]
     pub durability: Option<DurabilityArg>,
+    /// Days of which records stay readable in history.db; 0 keeps none [default: 30]
+    #[arg(long, env = "RINGFENCE_HISTORY_DAYS", value_name = "DAYS")]
+    pub history_days: Option<u32>,
+    /// Size of history.db at which the oldest goes [default: 4096]
+    #[arg(long, env = "RINGFENCE_HISTORY_MIB", value_name = "MIB")]
+    pub history_mib: Option<u64>,
     /// Development: unknown accounts and agents come to be at their first use, and there is a development key
     #[arg(
         long,
@@ -236,6 +242,8 @@ pub struct JournalArgs {
 pub enum JournalCommand {
     /// Print every record, one JSON object per line
     Dump(JournalDumpArgs),
+    /// Print what is known of the past, from history.db and then the journal, one JSON object per line
+    History(JournalHistoryArgs),
     /// Check everything against its checksums and against each other
     Verify(JournalVerifyArgs),
 }
@@ -253,6 +261,66 @@ pub struct JournalDumpArgs {
 }
 
 #[derive(Debug, clap::Args)]
+pub struct JournalHistoryArgs {
+    #[arg(long, env = "RINGFENCE_DATA", value_name = "DIR")]
+    pub data: PathBuf,
+    /// Only this account's past
+    #[arg(long, value_name = "ID")]
+    pub account: Option<String>,
+    /// Not before this seq
+    #[arg(long, value_name = "SEQ")]
+    pub from: Option<u64>,
+    /// Not after this seq
+    #[arg(long, value_name = "SEQ")]
+    pub to: Option<u64>,
+    /// Not before this time: milliseconds since the epoch, or a UTC day as 2026-05-01
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub since: Option<Moment>,
+    /// Not after this time; of a day its end
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub until: Option<Moment>,
+    /// Stop after so many lines
+    #[arg(long, value_name = "N")]
+    pub limit: Option<u64>,
+}
+
+/// A time that was said, as the milliseconds since the epoch that it begins and ends with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    pub first_ms: u64,
+    pub last_ms: u64,
+}
+
+fn moment(text: &str) -> Result<Moment, String> {
+    let wrong = || "milliseconds since the epoch, or a UTC day as 2026-05-01".to_owned();
+    if let Ok(ms) = text.parse() {
+        return Ok(Moment { first_ms: ms, last_ms: ms });
+    }
+    let mut parts = text.split('-').map(str::parse::<u64>);
+    let (Some(Ok(year)), Some(Ok(month)), Some(Ok(day)), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(wrong());
+    };
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let length = match month {
+        4 | 6 | 9 | 11 => 30,
+        2 => 28 + u64::from(leap),
+        1..=12 => 31,
+        _ => 0,
+    };
+    if !(1970..=9999).contains(&year) || !(1..=length).contains(&day) {
+        return Err(wrong());
+    }
+    // Years that begin in March have their leap day last: 153 days in each five of their months.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let days = year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 + 2) / 5 + day - 1;
+    // Since the first of March of the year 0; the epoch is 719468 of them later.
+    let first_ms = days.checked_sub(719_468).ok_or_else(wrong)? * 86_400_000;
+    Ok(Moment { first_ms, last_ms: first_ms + 86_399_999 })
+}
+
+#[derive(Debug, clap::Args)]
 pub struct JournalVerifyArgs {
     #[arg(long, env = "RINGFENCE_DATA", value_name = "DIR")]
     pub data: PathBuf,
@@ -264,7 +332,21 @@ pub struct JournalVerifyArgs {
 mod tests {
     use clap::CommandFactory;
 
-    use super::Args;
+    use super::{Args, moment};
+
+    #[test]
+    fn a_moment_is_a_number_or_a_day() {
+        let days = |text: &str| moment(text).map(|moment| moment.first_ms / 86_400_000);
+        assert_eq!(days("1970-01-01"), Ok(0));
+        assert_eq!(days("2000-02-29"), Ok(11_016));
+        assert_eq!(days("2000-03-01"), Ok(11_017));
+        assert_eq!(days("2026-05-01"), Ok(20_574));
+        assert_eq!(moment("1970-01-02").map(|moment| moment.last_ms), Ok(172_799_999));
+        assert_eq!(moment("12345").map(|moment| (moment.first_ms, moment.last_ms)), Ok((12_345, 12_345)));
+        for text in ["", "soon", "2026-13-01", "2026-05", "2026-05-01-1", "2025-02-29", "1969-12-31", "-5"] {
+            assert!(moment(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn the_command_line_is_consistent() {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
-use ringfence::Durability;
+use ringfence::{Durability, HistoryLimits};
 use ringfence_core::AccountId;
 use ringfence_server::{KamailioSource, Limits, ServerConfig, nearest};
 use serde::Deserialize;
@@ -15,8 +15,19 @@ use crate::args::{DurabilityArg, LISTEN_DEFAULT, ServeArgs};
 use crate::failure::Failure;
 
 /// Keys of the file, the flags of `serve` with `_` for `-`, and the table of limits, which have no flags.
-const KEYS: [&str; 9] =
-    ["listen", "data", "durability", "dev", "dev_key", "kamailio", "origin", "heartbeat_ms", LIMITS];
+const KEYS: [&str; 11] = [
+    "listen",
+    "data",
+    "durability",
+    "history_days",
+    "history_mib",
+    "dev",
+    "dev_key",
+    "kamailio",
+    "origin",
+    "heartbeat_ms",
+    LIMITS,
+];
 
 const LIMITS: &str = "limits";
 const LIMIT_KEYS: [&str; 2] = ["stall_ms", "read_wait_ms"];
@@ -36,6 +47,8 @@ pub struct Config {
     pub listen: SocketAddr,
     pub data: Option<PathBuf>,
     pub durability: DurabilityArg,
+    /// `None` keeps no history.
+    pub history: Option<HistoryLimits>,
     pub dev: bool,
     pub dev_key: Option<String>,
     pub kamailio: Vec<Kamailio>,
@@ -58,6 +71,8 @@ struct File {
     listen: Option<SocketAddr>,
     data: Option<PathBuf>,
     durability: Option<DurabilityArg>,
+    history_days: Option<u32>,
+    history_mib: Option<u64>,
     dev: Option<bool>,
     dev_key: Option<String>,
     kamailio: Option<Vec<String>>,
@@ -128,6 +143,7 @@ impl Config {
             listen: args.listen.or(file.listen).unwrap_or(LISTEN_DEFAULT),
             data,
             durability,
+            history: history(args.history_days.or(file.history_days), args.history_mib.or(file.history_mib)),
             dev: args.dev.or(file.dev).unwrap_or(false),
             dev_key: args.dev_key.or(file.dev_key),
             kamailio: kamailio.iter().map(|text| Kamailio::parse(text)).collect::<Result<_, _>>()?,
@@ -147,6 +163,7 @@ impl Config {
                 DurabilityArg::Memory => Durability::Memory,
             },
             create_on_first_use: self.dev,
+            history: self.history,
             ..ringfence::Options::memory()
         }
     }
@@ -167,6 +184,14 @@ impl Config {
             ..ServerConfig::new(self.listen)
         }
     }
+}
+
+/// No days, or no room, is no history.
+fn history(days: Option<u32>, mib: Option<u64>) -> Option<HistoryLimits> {
+    let usual = HistoryLimits::default();
+    let bytes = mib.map_or(usual.bytes, |mib| mib.saturating_mul(1 << 20));
+    Some(HistoryLimits { days: days.unwrap_or(usual.days), bytes })
+        .filter(|limits| limits.days > 0 && bytes > 0)
 }
 
 impl Kamailio {
@@ -240,6 +265,21 @@ mod tests {
         assert_eq!(config.listen.port(), 2);
         assert_eq!((config.data, config.durability), (Some(PathBuf::from("d")), DurabilityArg::Os));
         assert_eq!((config.origin, config.heartbeat_ms), (vec!["https://a".to_owned()], 5_000));
+    }
+
+    #[test]
+    fn a_history_of_no_days_is_none() {
+        let history = |text: &str, args: ServeArgs| {
+            let file = File::parse(Path::new("r.toml"), &format!("data = \"d\"\n{text}")).unwrap();
+            Config::merged(args, file).unwrap().engine().history.map(|limits| (limits.days, limits.bytes))
+        };
+        assert_eq!(history("", ServeArgs::default()), Some((30, 4 << 30)));
+        assert_eq!(
+            history("history_days = 7\nhistory_mib = 100", ServeArgs::default()),
+            Some((7, 100 << 20))
+        );
+        let args = ServeArgs { history_days: Some(0), ..ServeArgs::default() };
+        assert_eq!(history("history_days = 7", args), None);
     }
 
     #[test]

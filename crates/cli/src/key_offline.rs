@@ -86,6 +86,6 @@ fn open_existing(dir: &Path) -> Result<Opened, Failure> {
 }
 
 fn open(dir: &Path) -> Result<Opened, Failure> {
-    let config = Config { dir: dir.to_path_buf(), durability: Durability::Sync, wall_ms: now_ms() };
+    let config = Config::new(dir, Durability::Sync, now_ms());
     ringfence_store::open(&config).map_err(Failure::of)
 }

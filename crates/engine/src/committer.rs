@@ -24,6 +24,8 @@ pub(crate) struct Committer {
     pub store: Box<dyn Store>,
     /// Where accounts that must be loaded for a snapshot are loaded.
     pub runtime: tokio::runtime::Handle,
+    /// What was last told of the history.
+    pub history_trouble: Option<Arc<str>>,
 }
 
 /// Ends the process without another acknowledgement: what the medium holds is found out by the next start.
@@ -161,7 +163,7 @@ impl Committer {
     fn write_snapshot(&mut self, snapshot: SnapshotWrite) {
         let SnapshotWrite { cell, seq, header, pages, dropped } = snapshot;
         match self.store.snapshot(&cell.name, seq, &header, &pages, &dropped) {
-            Ok(()) => {}
+            Ok(()) => add(&self.shared.meters.snapshots, 1),
             // The older snapshot and the journal after it still stand; the pages are written again with the next one.
             Err(CommitError::Full) => {
                 tracing::warn!(account = %cell.id, "no room for a snapshot; the journal grows until there is");
@@ -173,6 +175,22 @@ impl Committer {
         cell.snapshotting.store(false, Ordering::Release);
     }
 
+    fn watch_history(&mut self) {
+        let figures = self.store.figures();
+        let meters = &self.shared.meters;
+        meters.history_behind_bytes.store(figures.history_behind_bytes, Ordering::Relaxed);
+        meters.history_skipped.store(figures.history_skipped_batches, Ordering::Relaxed);
+        if figures.history_trouble != self.history_trouble {
+            match &figures.history_trouble {
+                Some(why) => {
+                    tracing::warn!(%why, "the history cannot be written; what is trimmed meanwhile is a gap")
+                }
+                None => tracing::info!("the history is written again"),
+            }
+            self.history_trouble = figures.history_trouble;
+        }
+    }
+
     /// Keeps the journal short: snapshots where it is long, then trims, a little after each commit.
     fn maintain(&mut self) {
         let tail = self.store.tail_bytes();
@@ -182,10 +200,12 @@ impl Committer {
             Ok(_) | Err(CommitError::Full) => {}
             Err(CommitError::Fatal(why)) => give_up(&why),
         }
-        if tail < self.shared.options.tail_bytes {
-            return;
+        self.watch_history();
+        let mut due = self.store.day_candidates(SNAPSHOTS_AT_ONCE);
+        if tail >= self.shared.options.tail_bytes {
+            due.extend(self.store.snapshot_candidates(SNAPSHOTS_AT_ONCE));
         }
-        for account in self.store.snapshot_candidates(SNAPSHOTS_AT_ONCE) {
+        for account in due {
             let Ok(id) = ringfence_core::AccountId::parse(&account) else { continue };
             let cell = self.shared.cell(&id);
             if cell.snapshotting.swap(true, Ordering::AcqRel) {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 use ringfence_core::Refusal;
 
-/// A reading of the engine's counters. All but the last three only ever rise.
+/// A reading of the engine's counters. All but the last four only ever rise.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counters {
     pub records: u64,
@@ -20,8 +20,14 @@ pub struct Counters {
     pub busy: u64,
     pub restarts: u64,
     pub accounts_loaded: u64,
+    /// Written of accounts.
+    pub snapshots: u64,
+    /// Batches of records trimmed without having been in the history.
+    pub history_skipped: u64,
     pub quarantined: u64,
     pub journal_tail_bytes: u64,
+    /// Journal the history does not have yet.
+    pub history_behind_bytes: u64,
     /// Free space on the data disk, as of the last look; 0 in mode memory.
     pub free_bytes: u64,
 }
@@ -37,6 +43,9 @@ pub(crate) struct Meters {
     pub accounts_loaded: AtomicU64,
     pub quarantined: AtomicU64,
     pub journal_tail_bytes: AtomicU64,
+    pub history_behind_bytes: AtomicU64,
+    pub history_skipped: AtomicU64,
+    pub snapshots: AtomicU64,
     pub free_bytes: AtomicU64,
     refusals: Mutex<Vec<(&'static str, u64)>>,
     ended: Mutex<Vec<(&'static str, u64)>>,
@@ -69,6 +78,9 @@ impl Meters {
             accounts_loaded: get(&self.accounts_loaded),
             quarantined: get(&self.quarantined),
             journal_tail_bytes: get(&self.journal_tail_bytes),
+            history_behind_bytes: get(&self.history_behind_bytes),
+            history_skipped: get(&self.history_skipped),
+            snapshots: get(&self.snapshots),
             free_bytes: get(&self.free_bytes),
         }
     }

@@ -12,7 +12,6 @@ use ringfence_core::{AccountId, Time};
 use ringfence_store::{KeyRow, Opened, TableOp};
 use tokio::sync::{Notify, oneshot};
 
-use crate::Durability;
 use crate::account::Account;
 use crate::clock::wall_ms;
 use crate::committer::Committer;
@@ -25,6 +24,7 @@ use crate::shared::Shared;
 use crate::source::{SourceStatus, Sources};
 use crate::timer::{self, Timer};
 use crate::warden::Warden;
+use crate::{Durability, HistoryLimits};
 
 /// Below this much free space nothing new is granted or configured; answers, releases and expiry go on.
 const FREE_BYTES_MIN: u64 = 64 * 1024 * 1024;
@@ -61,8 +61,8 @@ impl Engine {
     /// Opens the store, takes a new term, and is ready to serve. Accounts are loaded when they are first needed, and
     /// in the background.
     pub async fn open(options: Options) -> Result<Self, OpenError> {
-        let (durability, data) = (options.durability, options.data.clone());
-        let (opened, kept_keys) = tokio::task::spawn_blocking(move || open_store(durability, data))
+        let (durability, data, history) = (options.durability, options.data.clone(), options.history);
+        let (opened, kept_keys) = tokio::task::spawn_blocking(move || open_store(durability, data, history))
             .await
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
         for warning in &opened.warnings {
@@ -75,7 +75,7 @@ impl Engine {
             clock,
             term: opened.term,
             rearm: durable && !opened.clean,
-            new_epoch: durability == Durability::Os && !opened.os_clean,
+            epoch_least: opened.epoch_least,
             reader: Arc::clone(&opened.reader),
             kept_keys,
             cells: DashMap::new(),
@@ -95,6 +95,7 @@ impl Engine {
                 shared: Arc::clone(&shared),
                 store: opened.store,
                 runtime: tokio::runtime::Handle::current(),
+                history_trouble: None,
             };
             std::thread::Builder::new()
                 .name("ringfence-committer".to_owned())
@@ -235,13 +236,17 @@ impl Engine {
 }
 
 /// The store, and in mode memory the keys of the directory's database, if it has one.
-fn open_store(durability: Durability, data: Option<PathBuf>) -> Result<(Opened, Vec<KeyRow>), OpenError> {
+fn open_store(
+    durability: Durability,
+    data: Option<PathBuf>,
+    history: Option<HistoryLimits>,
+) -> Result<(Opened, Vec<KeyRow>), OpenError> {
     let wall_ms = wall_ms();
     match (durability, data) {
         (Durability::Memory, dir) => {
             let mut keys = Vec::new();
             if let Some(dir) = dir.clone().filter(|dir| dir.join("ringfence.db").exists()) {
-                let config = ringfence_store::Config { dir, durability: Durability::Sync, wall_ms };
+                let config = ringfence_store::Config::new(dir, Durability::Sync, wall_ms);
                 let opened = ringfence_store::open(&config)?;
                 keys = opened.reader.keys().unwrap_or_default();
                 opened.store.close().map_err(OpenError::Keys)?;
@@ -249,7 +254,8 @@ fn open_store(durability: Durability, data: Option<PathBuf>) -> Result<(Opened, 
             Ok((ringfence_store::open_memory(dir.as_deref(), wall_ms)?, keys))
         }
         (Durability::Sync | Durability::Os, Some(dir)) => {
-            Ok((ringfence_store::open(&ringfence_store::Config { dir, durability, wall_ms })?, Vec::new()))
+            let config = ringfence_store::Config::new(dir, durability, wall_ms);
+            Ok((ringfence_store::open(&ringfence_store::Config { history, ..config })?, Vec::new()))
         }
         (Durability::Sync | Durability::Os, None) => Err(OpenError::NoDirectory(durability)),
     }

@@ -56,7 +56,7 @@ pub use ringfence_core::{
     AccountId, AgentId, CallId, OfferId, QueueId, ReasonId, Refusal, RefusalKind, RouterId, SourceId, TagId,
     Time,
 };
-pub use ringfence_store::{Durability, KeyRow};
+pub use ringfence_store::{Durability, HistoryLimits, KeyRow};
 
 pub use account::Account;
 pub use answer::{

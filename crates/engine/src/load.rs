@@ -32,12 +32,22 @@ pub(crate) async fn ready(shared: &Arc<Shared>, cell: &Arc<Cell>) -> Result<(), 
     if shared.is_closed() {
         return Err(Error::Closed);
     }
-    let (account, epoch) =
-        if shared.in_memory() { anew(shared, cell) } else { from_store(shared, cell).await? };
-    spawn(shared, cell, account, epoch).await
+    let (account, epoch, over) = if shared.in_memory() {
+        let (account, epoch) = anew(shared, cell);
+        (account, epoch, false)
+    } else {
+        from_store(shared, cell).await?
+    };
+    spawn(shared, cell, account, epoch, over).await
 }
 
-async fn spawn(shared: &Arc<Shared>, cell: &Arc<Cell>, account: Account, epoch: u64) -> Result<(), Error> {
+async fn spawn(
+    shared: &Arc<Shared>,
+    cell: &Arc<Cell>,
+    account: Account,
+    epoch: u64,
+    over: bool,
+) -> Result<(), Error> {
     let first_load = !cell.was_loaded.swap(true, Ordering::AcqRel);
     let warden = shared.warden.get().ok_or(Error::Closed)?.clone();
     let actor = AccountActor { shared: Arc::clone(shared), cell: Arc::clone(cell) };
@@ -50,8 +60,8 @@ async fn spawn(shared: &Arc<Shared>, cell: &Arc<Cell>, account: Account, epoch: 
         if shared.rearm {
             first.push(Msg::Do { input: Input::Rearm, by: By::SYSTEM, waiting: None });
         }
-        if shared.new_epoch {
-            // The new epoch is on disk before anybody is told of it, so that the old one never comes back.
+        if over {
+            // Until the new epoch is on disk every start begins another one; with a snapshot it stays.
             first.push(Msg::Snapshot);
         }
     }
@@ -72,7 +82,8 @@ fn anew(shared: &Shared, cell: &Cell) -> (Account, u64) {
     (Account::after(cell.id.clone(), shared.term, grants).without_pages(), epoch)
 }
 
-async fn from_store(shared: &Arc<Shared>, cell: &Arc<Cell>) -> Result<(Account, u64), Error> {
+/// The account, its epoch, and whether the one it had is over.
+async fn from_store(shared: &Arc<Shared>, cell: &Arc<Cell>) -> Result<(Account, u64, bool), Error> {
     // What an earlier incarnation pushed must be on disk, or its callers would be told of what this one does not know.
     let (done, released) = oneshot::channel();
     shared.gate.push(Push::Barrier(done));
@@ -83,12 +94,13 @@ async fn from_store(shared: &Arc<Shared>, cell: &Arc<Cell>) -> Result<(Account, 
         restore(id, term, image.unwrap_or_default()).map_err(|error| error.to_string())
     });
     match loaded.await {
-        Ok(Ok((account, epoch))) => {
-            let epoch = epoch.filter(|_| !shared.new_epoch).unwrap_or(shared.term);
+        Ok(Ok((account, stored))) => {
+            let over = stored.is_some_and(|epoch| epoch < shared.epoch_least);
+            let epoch = stored.filter(|_| !over).unwrap_or(shared.term);
             if !cell.was_loaded.load(Ordering::Acquire) {
                 cell.released.restart(epoch, account.seq());
             }
-            Ok((account, epoch))
+            Ok((account, epoch, over))
         }
         Ok(Err(why)) => Err(quarantine(shared, cell, why)),
         Err(_) => Err(quarantine(shared, cell, "replaying its journal panicked".to_owned())),

@@ -3,8 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::Durability;
 use crate::clock::Clock;
+use crate::{Durability, HistoryLimits};
 
 /// Requests of one account under way at once. Steps on live offers have a pool of their own, so that a storm of
 /// reserves never keeps an answer or a hang-up waiting.
@@ -39,6 +39,8 @@ pub struct Options {
     pub tail_bytes: u64,
     /// Asked once a second how many bytes are free where the journal lives.
     pub free_bytes: fn(&Path) -> io::Result<u64>,
+    /// What is kept of the past beside the journal; `None` keeps nothing. Mode memory has no past.
+    pub history: Option<HistoryLimits>,
 }
 
 impl Options {
@@ -53,6 +55,7 @@ impl Options {
             clock: Clock::system(),
             tail_bytes: 32 * 1024 * 1024,
             free_bytes: ringfence_store::free_bytes,
+            history: Some(HistoryLimits::default()),
         }
     }
 

@@ -26,8 +26,8 @@ pub(crate) struct Shared {
     pub term: u64,
     /// Live offers are re-armed when an account is first loaded: the last stop was not clean.
     pub rearm: bool,
-    /// The sequences of an earlier opening cannot be trusted to go on: every account gets a new epoch.
-    pub new_epoch: bool,
+    /// Epochs below are over, since what was acknowledged in them may be lost: such an account gets a new one.
+    pub epoch_least: u64,
     pub reader: Arc<dyn Reader>,
     /// Keys a data directory holds beside which nothing is kept: mode memory.
     pub kept_keys: Vec<KeyRow>,

@@ -8,7 +8,7 @@ use common::{TempDir, account, end, event, hire, id, queue_without_wrap_up, rese
 use ringfence::core::agent::By;
 use ringfence::core::input::{AgentEvent, Verb};
 use ringfence::core::row::View;
-use ringfence::{CatchUp, Cursor, Durability, Engine, Error, Options, Refusal};
+use ringfence::{CatchUp, Clock, Cursor, Durability, Engine, Error, Options, Refusal, Time};
 
 fn options(dir: &TempDir) -> Options {
     Options { tail_bytes: 4 * 1024, ..Options::durable(dir.path(), Durability::Sync) }
@@ -96,6 +96,41 @@ async fn one_process_per_data_directory() {
     engine.shutdown().await.expect("a shutdown");
     let again = Engine::open(options(&dir)).await.expect("free again");
     again.shutdown().await.expect("a shutdown");
+}
+
+#[tokio::test]
+async fn the_first_record_of_a_day_asks_for_the_state_its_history_begins_with() {
+    const DAY_MS: u64 = 86_400_000;
+    let dir = TempDir::new("days");
+    let clock = Clock::manual(Time::from_ms(20_000 * DAY_MS + 1_000));
+    let plain = Options { clock: clock.clone(), ..Options::durable(dir.path(), Durability::Sync) };
+    let engine = Engine::open(plain.clone()).await.expect("an engine");
+    let acme = account(&engine);
+    queue_without_wrap_up(&acme, "q").await;
+    hire(&acme, "a1", "q").await;
+    assert_eq!(engine.counters().snapshots, 0, "what begins with nothing needs no state");
+    clock.advance_ms(DAY_MS);
+    while engine.counters().snapshots == 0 {
+        event(&acme, "a1", AgentEvent::Pause { reason: None }, None).await.expect("a pause");
+        event(&acme, "a1", AgentEvent::Available, None).await.expect("available");
+    }
+    for _ in 0..50 {
+        event(&acme, "a1", AgentEvent::Pause { reason: None }, None).await.expect("a pause");
+        event(&acme, "a1", AgentEvent::Available, None).await.expect("available");
+    }
+    assert_eq!(engine.counters().snapshots, 1, "once a day");
+    engine.shutdown().await.expect("a shutdown");
+
+    // Without a history nobody wants it.
+    let engine = Engine::open(Options { history: None, ..plain }).await.expect("an engine");
+    let acme = account(&engine);
+    clock.advance_ms(DAY_MS);
+    for _ in 0..50 {
+        event(&acme, "a1", AgentEvent::Pause { reason: None }, None).await.expect("a pause");
+        event(&acme, "a1", AgentEvent::Available, None).await.expect("available");
+    }
+    assert_eq!(engine.counters().snapshots, 0);
+    engine.shutdown().await.expect("a shutdown");
 }
 
 #[tokio::test]

@@ -103,6 +103,7 @@ pub(crate) fn engine(page: &mut Page, engine: &Engine) {
     page.counter("records_total", "Records journalled.", counters.records);
     page.counter("commits_total", "Group commits.", counters.commits);
     page.counter("journal_bytes_total", "Bytes journalled.", counters.journal_bytes);
+    page.counter("snapshots_total", "Snapshots of accounts written.", counters.snapshots);
     page.counter("offers_granted_total", "Offers granted.", counters.granted);
     let labelled = |label: &'static str, counts: Vec<(&'static str, u64)>| {
         counts.into_iter().map(move |(name, count)| (format!("{label}=\"{name}\""), count))
@@ -118,6 +119,16 @@ pub(crate) fn engine(page: &mut Page, engine: &Engine) {
         counters.quarantined,
     );
     page.gauge("journal_tail_bytes", "Journal a restart replays.", counters.journal_tail_bytes);
+    page.gauge(
+        "history_behind_bytes",
+        "Journal the history does not have yet.",
+        counters.history_behind_bytes,
+    );
+    page.counter(
+        "history_skipped_batches_total",
+        "Batches trimmed without having been in the history.",
+        counters.history_skipped,
+    );
     page.gauge("disk_free_bytes", "Free on the data disk; 0 in mode memory.", counters.free_bytes);
     let sources = engine.sources();
     let sum = |of: fn(&ringfence::SourceStatus) -> u64| sources.iter().map(of).sum();

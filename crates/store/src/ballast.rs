@@ -8,7 +8,7 @@ const FILE: &str = "ballast";
 /// Room for hours of answers, ends and expiries, which are all that is written on a full disk.
 const BALLAST_BYTES: u64 = 64 << 20;
 /// With less than this free a ballast would itself bring the full disk nearer.
-const FREE_BYTES_MIN: u64 = 256 << 20;
+pub(crate) const FREE_BYTES_MIN: u64 = 256 << 20;
 
 /// Bytes free for an unprivileged process on the file system of `dir`.
 ///

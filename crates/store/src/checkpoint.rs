@@ -17,19 +17,13 @@ use rusqlite::{Connection, ErrorCode};
 use crate::ballast::Ballast;
 use crate::db::{self, Death, PAGE_BYTES};
 use crate::error::{CommitError, OpenError, full};
+use crate::space::Shares;
 
-/// Where the helper starts: some thousand commits, so that a page written often is carried over once.
-const HELPER_BYTES: u64 = 4 << 20;
-/// Where the committer does the rest, unless the helper is still at it.
-const COMMITTER_BYTES: u64 = 8 << 20;
-/// Where it waits for a helper that the disk holds up. Bounds the WAL, and with it the opening after a crash.
-const WAIT_BYTES: u64 = 16 << 20;
-/// How much is written between two looks at the WAL's size, which take a few microseconds each.
-const LOOK_BYTES: u64 = 256 << 10;
-/// Frames a commit adds beyond its contents: the leaf, its parent, the first page.
-const COMMIT_BYTES: u64 = 3 * PAGE_BYTES;
+/// Frames a commit adds beyond its contents: the leaf, its parent, the first page, a page of back pointers.
+pub(crate) const COMMIT_BYTES: u64 = 4 * PAGE_BYTES;
 
 pub(crate) struct Checkpoints {
+    shares: Shares,
     unseen: u64,
     turn: Arc<Mutex<()>>,
     death: Death,
@@ -45,7 +39,7 @@ struct Wal {
 }
 
 impl Checkpoints {
-    pub(crate) fn start(path: &Path, death: Death) -> Result<Self, OpenError> {
+    pub(crate) fn start(path: &Path, shares: Shares, death: Death) -> Result<Self, OpenError> {
         let conn = db::open_checkpoint(path)?;
         let turn = Arc::new(Mutex::new(()));
         // One waiting signal says all that several would.
@@ -55,7 +49,7 @@ impl Checkpoints {
             .name("ringfence-checkpoint".to_owned())
             .spawn(move || helper.run())
             .map_err(OpenError::io("start the checkpoint thread of", path))?;
-        Ok(Self { unseen: 0, turn, death, signal: Some(signal), helper: Some(helper) })
+        Ok(Self { shares, unseen: 0, turn, death, signal: Some(signal), helper: Some(helper) })
     }
 
     /// After a commit of about `bytes`.
@@ -66,15 +60,15 @@ impl Checkpoints {
         ballast: &Ballast,
     ) -> Result<(), CommitError> {
         self.unseen += bytes + COMMIT_BYTES;
-        if self.unseen < LOOK_BYTES {
+        if self.unseen < self.shares.look {
             return Ok(());
         }
         self.unseen = 0;
         let wal = run(conn, "NOOP").map_err(|error| self.die(&error))?;
-        if wal.bytes < HELPER_BYTES || wal.carried == wal.bytes {
+        if wal.bytes < self.shares.helper || wal.carried == wal.bytes {
             return Ok(());
         }
-        if wal.bytes < COMMITTER_BYTES {
+        if wal.bytes < self.shares.committer {
             if let Some(signal) = &self.signal {
                 // Refused if one waits already, or if the helper has died, which the next commit finds out.
                 let _ = signal.try_send(());
@@ -84,7 +78,7 @@ impl Checkpoints {
         let _turn = match self.turn.try_lock() {
             Ok(turn) => turn,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) if wal.bytes < WAIT_BYTES => return Ok(()),
+            Err(TryLockError::WouldBlock) if wal.bytes < self.shares.wait => return Ok(()),
             Err(TryLockError::WouldBlock) => self.turn.lock().unwrap_or_else(PoisonError::into_inner),
         };
         self.death.check()?;

@@ -20,13 +20,17 @@ use rusqlite::{Connection, OpenFlags};
 use crate::ballast::Ballast;
 use crate::checkpoint::Checkpoints;
 use crate::error::{CommitError, Damage, OpenError, full};
+use crate::meta::Meta;
 use crate::store::Durability;
 
 pub(crate) const FILE: &str = "ringfence.db";
 /// Marks the file as ours ("RFNC").
 const APPLICATION_ID: i64 = 0x5246_4E43;
-/// Raised when a program of the former format would misread the file.
-const FORMAT: i64 = 1;
+/// Raised when a program of the former format would misread the file: since 2 the row of `meta` says which epochs are
+/// over, and freed pages can be given back.
+const FORMAT: i64 = 2;
+/// What [`set_up`] brings up to date.
+const FORMER: i64 = 1;
 /// Older ones may lose commits when a checkpoint and a write restart the WAL at once.
 const SQLITE_LEAST: (i32, &str) = (3_051_003, "3.51.3");
 pub(crate) const PAGE_BYTES: u64 = 4096;
@@ -35,9 +39,11 @@ const CACHE_KIB: i64 = 8 << 10;
 /// Nobody of ours holds a lock longer than a checkpoint takes; anybody else (a `sqlite3` shell) must not stop us.
 const BUSY: Duration = Duration::from_secs(5);
 
-const TABLES: &str = "
+const META: &str = "
 CREATE TABLE meta(one INTEGER PRIMARY KEY CHECK (one = 1), term INTEGER NOT NULL, clean INTEGER NOT NULL,
-    boot TEXT NOT NULL, sum INTEGER NOT NULL);
+    boot TEXT NOT NULL, epoch_least INTEGER NOT NULL, sum INTEGER NOT NULL);
+";
+const TABLES: &str = "
 CREATE TABLE batch(id INTEGER PRIMARY KEY, blob BLOB NOT NULL);
 CREATE TABLE gap(first INTEGER PRIMARY KEY, last INTEGER NOT NULL, crc INTEGER NOT NULL, sum INTEGER NOT NULL);
 CREATE TABLE snapshot(account TEXT PRIMARY KEY, generation INTEGER NOT NULL, seq INTEGER NOT NULL,
@@ -121,17 +127,26 @@ pub(crate) fn transaction<T>(
     outcome
 }
 
-/// Opens the file for writing, made and filled with tables if it is new. Synced in full; [`relax`] changes that.
-pub(crate) fn open(dir: &Path) -> Result<(Connection, PathBuf), OpenError> {
+/// What there is of a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Nothing in it yet.
+    Empty,
+    /// Of the format before ours, which [`set_up`] turns into ours.
+    Former,
+    Ours,
+}
+
+/// Opens the file for writing, without a change to it but what a new one takes.
+pub(crate) fn open(dir: &Path) -> Result<(Connection, PathBuf, Kind), OpenError> {
     if rusqlite::version_number() < SQLITE_LEAST.0 {
         return Err(OpenError::OldSqlite { found: rusqlite::version(), least: SQLITE_LEAST.1 });
     }
     let path = dir.join(FILE);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
     let conn = connect(&path, flags).map_err(OpenError::sqlite("open", &path))?;
-    let new = check_format(&conn, &path)?;
-    set_up(&conn, new).map_err(OpenError::sqlite("set up", &path))?;
-    Ok((conn, path))
+    let kind = check_format(&conn, &path)?;
+    Ok((conn, path, kind))
 }
 
 /// Opens the file for reading, next to a writer or alone.
@@ -140,13 +155,13 @@ pub(crate) fn open_read(path: &Path) -> rusqlite::Result<Connection> {
 }
 
 /// Opens the file of a directory nobody has open, for reading.
-pub(crate) fn open_closed(dir: &Path) -> Result<(Connection, PathBuf), OpenError> {
+pub(crate) fn open_closed(dir: &Path) -> Result<(Connection, PathBuf, Kind), OpenError> {
     let path = dir.join(FILE);
     let conn = open_read(&path).map_err(OpenError::sqlite("open", &path))?;
-    if check_format(&conn, &path)? {
-        return Err(OpenError::Foreign { path, found: "it is empty".to_owned() });
+    match check_format(&conn, &path)? {
+        Kind::Empty => Err(OpenError::Foreign { path, found: "it is empty".to_owned() }),
+        kind @ (Kind::Former | Kind::Ours) => Ok((conn, path, kind)),
     }
-    Ok((conn, path))
 }
 
 /// A further connection of the writer's own, which only checkpoints.
@@ -157,19 +172,23 @@ pub(crate) fn open_checkpoint(path: &Path) -> Result<Connection, OpenError> {
 fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
     // Each connection is used by one thread at a time, so SQLite need not lock it.
     let conn = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    harden(&conn)?;
+    conn.pragma_update(None, "wal_autocheckpoint", 0)?;
+    Ok(conn)
+}
+
+/// What every connection to a file of ours is set to.
+pub(crate) fn harden(conn: &Connection) -> rusqlite::Result<()> {
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     conn.busy_timeout(BUSY)?;
     conn.pragma_update(None, "trusted_schema", false)?;
     conn.pragma_update(None, "cell_size_check", true)?;
-    conn.pragma_update(None, "wal_autocheckpoint", 0)?;
     // A drive on macOS keeps what it was told to sync in its cache unless told so with more force.
     conn.pragma_update(None, "fullfsync", true)?;
-    conn.pragma_update(None, "checkpoint_fullfsync", true)?;
-    Ok(conn)
+    conn.pragma_update(None, "checkpoint_fullfsync", true)
 }
 
-/// True for a file without anything in it.
-fn check_format(conn: &Connection, path: &Path) -> Result<bool, OpenError> {
+fn check_format(conn: &Connection, path: &Path) -> Result<Kind, OpenError> {
     let ask = |sql: &str| conn.query_row(sql, [], |row| row.get::<_, i64>(0));
     let read = || {
         Ok((
@@ -179,8 +198,9 @@ fn check_format(conn: &Connection, path: &Path) -> Result<bool, OpenError> {
         ))
     };
     match read().map_err(OpenError::sqlite("read", path))? {
-        (0, 0, 0) => Ok(true),
-        (APPLICATION_ID, FORMAT, _) => Ok(false),
+        (0, 0, 0) => Ok(Kind::Empty),
+        (APPLICATION_ID, FORMER, _) => Ok(Kind::Former),
+        (APPLICATION_ID, FORMAT, _) => Ok(Kind::Ours),
         (APPLICATION_ID, found, _) => {
             Err(OpenError::Format { path: path.to_path_buf(), found, known: FORMAT })
         }
@@ -191,8 +211,11 @@ fn check_format(conn: &Connection, path: &Path) -> Result<bool, OpenError> {
     }
 }
 
-fn set_up(conn: &Connection, new: bool) -> rusqlite::Result<()> {
+/// Makes the tables if there are none, and what this connection needs. Synced in full; [`relax`] changes that.
+pub(crate) fn set_up(conn: &Connection, kind: Kind) -> rusqlite::Result<()> {
     conn.pragma_update(None, "page_size", PAGE_BYTES.cast_signed())?;
+    // Before there is a table, or it takes a VACUUM.
+    conn.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     conn.pragma_update(None, "synchronous", "FULL")?;
     conn.pragma_update(None, "cache_size", -CACHE_KIB)?;
     conn.pragma_update(None, "temp_store", "MEMORY")?;
@@ -205,14 +228,42 @@ fn set_up(conn: &Connection, new: bool) -> rusqlite::Result<()> {
             Some(why),
         ));
     }
-    if new {
-        transaction(conn, |conn| {
+    match kind {
+        Kind::Ours => {}
+        Kind::Empty => transaction(conn, |conn| {
+            conn.execute_batch(META)?;
             conn.execute_batch(TABLES)?;
             conn.pragma_update(None, "application_id", APPLICATION_ID)?;
             conn.pragma_update(None, "user_version", FORMAT)
-        })?;
+        })?,
+        Kind::Former => {
+            transaction(conn, |conn| {
+                let meta = Meta::read_former(conn)?;
+                conn.execute_batch("DROP TABLE meta")?;
+                conn.execute_batch(META)?;
+                meta.iter().try_for_each(|meta| meta.write(conn))?;
+                conn.pragma_update(None, "user_version", FORMAT)
+            })?;
+            conn.execute_batch("VACUUM")?;
+        }
     }
-    Ok(())
+    // A page that left the cache before its commit would be written twice, and the frames between then get new
+    // checksums after the frame that commits: killed in the middle, that would look like damage (`wal`).
+    conn.pragma_update(None, "cache_spill", false)
+}
+
+/// What the file's tables and indexes are made by, by name.
+pub(crate) fn schema() -> rusqlite::Result<Vec<(String, Option<String>)>> {
+    let conn = Connection::open_in_memory()?;
+    conn.execute_batch(META)?;
+    conn.execute_batch(TABLES)?;
+    schema_of(&conn)
+}
+
+pub(crate) fn schema_of(conn: &Connection) -> rusqlite::Result<Vec<(String, Option<String>)>> {
+    let mut statement = conn.prepare("SELECT name, sql FROM sqlite_schema ORDER BY name")?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    rows.collect()
 }
 
 /// From here on as the mode wants it.

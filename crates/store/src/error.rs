@@ -49,10 +49,13 @@ pub enum OpenError {
     )]
     Format { path: PathBuf, found: i64, known: i64 },
     #[error(
-        "{} is damaged: {damage}; copy the directory aside, see `ringfence journal verify`, and restore a backup",
+        "{} is damaged: {damage}; nothing was changed: copy the directory aside, let `ringfence journal verify` tell \
+         how far it goes, and let `ringfence journal salvage` make a new directory of what can be believed",
         path.display()
     )]
     Damaged { path: PathBuf, damage: Damage },
+    #[error(transparent)]
+    Read(#[from] ReadError),
 }
 
 impl OpenError {

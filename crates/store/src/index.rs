@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::batch::{Entry, Spot, spots};
 use crate::error::Damage;
+use crate::history::DAY_MS;
 use crate::image::AccountHead;
+use crate::space::row_bytes;
 use crate::write::{Verdict, Write};
 
 #[derive(Default)]
@@ -17,8 +19,17 @@ pub(crate) struct Index {
     accounts: HashMap<Arc<str>, Account>,
     /// Every batch in the table.
     batches: BTreeMap<u64, BatchUse>,
+    /// What they take in the file.
+    batch_bytes: u64,
     /// Those no account needs.
     free: BTreeSet<u64>,
+    /// What those take.
+    free_bytes: u64,
+    /// The newest batch the history has, and what those after it take.
+    kept: u64,
+    beyond_bytes: u64,
+    /// Accounts that had their first record of a day; `None` if nobody wants to know.
+    day_begun: Option<BTreeSet<Arc<str>>>,
     /// Accounts with a tail, by the batch it begins in. Not those in quarantine.
     oldest: BTreeSet<(u64, Arc<str>)>,
     tail_bytes: u64,
@@ -37,6 +48,8 @@ struct Account {
     snapshot_seq: u64,
     /// All its records up to and with this batch are in the snapshot.
     covered: u64,
+    /// The UTC day of its newest snapshot, or a later one that somebody was told of.
+    day: u64,
     tail: VecDeque<Piece>,
     damage: Option<Damage>,
 }
@@ -56,6 +69,7 @@ impl Piece {
 }
 
 struct BatchUse {
+    /// In the file.
     bytes: u64,
     crc: u32,
     /// How many uncovered records are in it.
@@ -133,6 +147,14 @@ impl Index {
         self.add_batch(id, crc, bytes);
         for (write, spot) in writes.iter().zip(spots(writes)) {
             let account = self.accounts.entry(Arc::clone(&write.account)).or_default();
+            let day = write.at / DAY_MS;
+            if day > account.day {
+                // What begins with nothing needs no state to begin with.
+                if let Some(begun) = self.day_begun.as_mut().filter(|_| account.seq > 0) {
+                    begun.insert(Arc::clone(&write.account));
+                }
+                account.day = day;
+            }
             (account.term, account.seq, account.at) = (write.term, write.seq, write.at);
             self.push(&write.account, Piece { batch: id, seq: write.seq, spot });
         }
@@ -168,8 +190,8 @@ impl Index {
             self.tail_bytes -= piece.bytes();
             if let Some(batch) = self.batches.get_mut(&piece.batch) {
                 batch.users -= 1;
-                if batch.users == 0 {
-                    self.free.insert(piece.batch);
+                if batch.users == 0 && self.free.insert(piece.batch) {
+                    self.free_bytes += batch.bytes;
                 }
             }
         }
@@ -179,10 +201,11 @@ impl Index {
         }
     }
 
-    /// The lowest batches nobody needs: at least one, then while they fit in both limits. Each with its crc.
-    pub(crate) fn trimmable(&self, bytes_max: u64, batches_max: usize) -> Vec<(u64, u32)> {
+    /// The lowest batches nobody needs and up to `through`: at least one, then while they fit in both limits. Each
+    /// with its crc.
+    pub(crate) fn trimmable(&self, bytes_max: u64, batches_max: usize, through: u64) -> Vec<(u64, u32)> {
         let mut bytes = 0;
-        let free = self.free.iter().filter_map(|id| Some((*id, self.batches.get(id)?)));
+        let free = self.free.range(..=through).filter_map(|id| Some((*id, self.batches.get(id)?)));
         free.take(batches_max)
             .take_while(|(_, batch)| {
                 let first = bytes == 0;
@@ -194,12 +217,49 @@ impl Index {
     }
 
     /// They are gone from the table. True if more could go.
-    pub(crate) fn trimmed(&mut self, batches: &[(u64, u32)]) -> bool {
+    pub(crate) fn trimmed(&mut self, batches: &[(u64, u32)], through: u64) -> bool {
         for (id, _) in batches {
-            self.free.remove(id);
-            self.batches.remove(id);
+            let free = self.free.remove(id);
+            if let Some(batch) = self.batches.remove(id) {
+                self.batch_bytes -= batch.bytes;
+                self.free_bytes -= if free { batch.bytes } else { 0 };
+                self.beyond_bytes -= if *id > self.kept { batch.bytes } else { 0 };
+            }
         }
-        !self.free.is_empty()
+        self.free.range(..=through).next().is_some()
+    }
+
+    /// The history has come to hold batches up to this one.
+    pub(crate) fn kept_through(&mut self, kept: u64) {
+        if kept > self.kept {
+            let done: u64 = self.batches.range(self.kept + 1..=kept).map(|(_, batch)| batch.bytes).sum();
+            self.beyond_bytes -= done;
+            self.kept = kept;
+        }
+    }
+
+    /// What batches take that the history does not hold.
+    pub(crate) fn beyond_bytes(&self) -> u64 {
+        self.beyond_bytes
+    }
+
+    pub(crate) fn batch_bytes(&self) -> u64 {
+        self.batch_bytes
+    }
+
+    pub(crate) fn free_bytes(&self) -> u64 {
+        self.free_bytes
+    }
+
+    /// From now on [`Index::day_begun`] has something to tell.
+    pub(crate) fn watch_days(&mut self) {
+        self.day_begun = Some(BTreeSet::new());
+    }
+
+    /// Accounts that had their first record of a day, each told once.
+    pub(crate) fn day_begun(&mut self, most: usize) -> Vec<Arc<str>> {
+        let Some(begun) = &mut self.day_begun else { return Vec::new() };
+        (0..most).map_while(|_| begun.pop_first()).collect()
     }
 
     pub(crate) fn tail_bytes(&self) -> u64 {
@@ -255,6 +315,7 @@ impl Index {
             generation: standing.generation,
             snapshot_seq: standing.seq,
             covered: standing.covered,
+            day: standing.at / DAY_MS,
             tail: VecDeque::new(),
             damage: None,
         };
@@ -263,15 +324,18 @@ impl Index {
 
     /// A batch that is free until somebody uses it.
     pub(crate) fn add_batch(&mut self, id: u64, crc: u32, bytes: u64) {
+        let bytes = row_bytes(bytes);
         self.batches.insert(id, BatchUse { bytes, crc, users: 0 });
-        self.free.insert(id);
+        self.batch_bytes += bytes;
+        self.beyond_bytes += if id > self.kept { bytes } else { 0 };
+        self.free_bytes += if self.free.insert(id) { bytes } else { 0 };
     }
 
     /// Keeps a batch from being trimmed, until what it was called for is covered; if for nothing, then for good.
     pub(crate) fn pin(&mut self, id: u64) {
-        self.free.remove(&id);
         if let Some(batch) = self.batches.get_mut(&id) {
             batch.users += 1;
+            self.free_bytes -= if self.free.remove(&id) { batch.bytes } else { 0 };
         }
     }
 

@@ -5,18 +5,19 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use crate::batch;
-use crate::db;
-use crate::error::{Damage, OpenError};
+use crate::db::{self, Kind};
+use crate::error::{Damage, OpenError, corrupt};
+use crate::history::{self, Lost, Past, Span};
 use crate::image::Record;
 use crate::keys;
 use crate::lock::DirLock;
+use crate::meta;
 use crate::scan;
 use crate::snapshot::{self, Totals};
+use crate::structure::{self, Depth};
+use crate::wal::{self, Reach};
 
 pub use crate::scan::{Fault, Harm};
-
-/// Structural faults listed; a file that has that many is beyond telling more.
-const STRUCTURE_FAULTS_MAX: usize = 100;
 
 /// One thing found in the journal, in the order of writing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +31,15 @@ pub enum Entry {
     Damaged(Damage),
 }
 
+/// What the history holds.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HistoryReport {
+    pub records: u64,
+    pub states: u64,
+    /// Batches that were trimmed without having been copied.
+    pub lost: Vec<Lost>,
+}
+
 /// What a verification found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Report {
@@ -39,6 +49,8 @@ pub struct Report {
     pub snapshots: u64,
     pub pages: u64,
     pub keys: u64,
+    /// `None` if there is none.
+    pub history: Option<HistoryReport>,
     /// Empty if all is well.
     pub faults: Vec<Fault>,
     /// What SQLite finds wrong with the file itself; a start would be refused, or fail later.
@@ -57,8 +69,11 @@ impl Report {
 /// # Errors
 /// As opening, `InUse` while a process has the directory; and when SQLite cannot read on.
 pub fn dump(dir: &Path, account: Option<&str>, take: &mut dyn FnMut(Entry) -> bool) -> Result<(), OpenError> {
-    let _lock = DirLock::take(dir)?;
-    let (conn, path) = db::open_closed(dir)?;
+    let (_lock, damage) = look_over(dir)?;
+    if let Some(damage) = damage {
+        return Err(OpenError::Damaged { path: wal::path_of(&dir.join(db::FILE)), damage });
+    }
+    let (conn, path, _) = db::open_closed(dir)?;
     dump_all(&conn, account, take).map_err(OpenError::sqlite("read the journal of", &path))
 }
 
@@ -104,19 +119,87 @@ fn dump_batch(id: u64, blob: &[u8], account: Option<&str>, take: &mut dyn FnMut(
 /// # Errors
 /// As [`dump`]; damage is no error but in the report.
 pub fn verify(dir: &Path) -> Result<Report, OpenError> {
-    let _lock = DirLock::take(dir)?;
-    let (conn, path) = db::open_closed(dir)?;
-    let structure = structure(&conn).map_err(OpenError::sqlite("check", &path))?;
+    let (_lock, damage) = look_over(dir)?;
+    if let Some(damage) = damage {
+        let structure = vec![format!("{}: {damage}", wal::path_of(&dir.join(db::FILE)).display())];
+        return Ok(Report { structure, ..Report::default() });
+    }
+    let (conn, path, kind) = db::open_closed(dir)?;
+    let structure = match kind {
+        Kind::Ours => structure::faults(&conn, Depth::Full),
+        // The next start brings its tables up to date.
+        Kind::Former | Kind::Empty => structure::pages(&conn, Depth::Full),
+    };
+    let structure = match structure {
+        Err(error) if corrupt(&error) => vec![error.to_string()],
+        outcome => outcome.map_err(OpenError::sqlite("check", &path))?,
+    };
     if !structure.is_empty() {
         return Ok(Report { structure, ..Report::default() });
     }
-    contents(&conn).map_err(OpenError::sqlite("read", &path))
+    let mut report = contents(&conn).map_err(OpenError::sqlite("read", &path))?;
+    verify_history(dir, &mut report).map_err(OpenError::sqlite("read", &dir.join(history::FILE)))?;
+    Ok(report)
 }
 
-fn structure(conn: &Connection) -> rusqlite::Result<Vec<String>> {
-    let sql = format!("PRAGMA integrity_check({STRUCTURE_FAULTS_MAX})");
-    let lines: rusqlite::Result<Vec<String>> = conn.prepare(&sql)?.query_map([], |row| row.get(0))?.collect();
-    Ok(lines?.into_iter().filter(|line| line != "ok").collect())
+/// Damage to the history refuses no start, and so is a fault like those of the contents.
+fn verify_history(dir: &Path, report: &mut Report) -> rusqlite::Result<()> {
+    let fault = |damage| Fault { damage, harm: Harm::History };
+    match history::verify(dir) {
+        Ok(None) => Ok(()),
+        Ok(Some(found)) => {
+            let history::Found { records, states, lost, damage } = found;
+            report.history = Some(HistoryReport { records, states, lost });
+            report.faults.extend(damage.into_iter().map(fault));
+            Ok(())
+        }
+        Err(error) if corrupt(&error) => {
+            report.faults.push(fault(Damage::new(format!("SQLite says: {error}"), history::FILE)));
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Hands what is known of the past of an account, or of each in the order of their names, to `take`, until it returns
+/// false.
+///
+/// # Errors
+/// As [`dump`].
+pub fn history(
+    dir: &Path,
+    account: Option<&str>,
+    span: Span,
+    take: &mut dyn FnMut(&str, Past) -> bool,
+) -> Result<(), OpenError> {
+    let (_lock, damage) = look_over(dir)?;
+    if let Some(damage) = damage {
+        return Err(OpenError::Damaged { path: wal::path_of(&dir.join(db::FILE)), damage });
+    }
+    let (conn, path, _) = db::open_closed(dir)?;
+    let scan = scan::scan(&conn).map_err(OpenError::sqlite("read the journal of", &path))?;
+    let mut heads = scan.index.heads();
+    heads.sort_by(|one, other| one.account.cmp(&other.account));
+    heads.retain(|head| account.is_none_or(|account| *head.account == *account));
+    for head in heads {
+        let (kept, journal) = history::connections(dir)?;
+        for past in history::Walk::new(kept, journal, &head.account, span, head.seq) {
+            if !take(&head.account, past?) {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Takes the lock and judges the WAL as a start would, without cutting anything off it.
+fn look_over(dir: &Path) -> Result<(DirLock, Option<Damage>), OpenError> {
+    let lock = DirLock::take(dir)?;
+    let path = wal::path_of(&dir.join(db::FILE));
+    let reach = Reach::of(lock.run()?.as_ref(), &meta::boot());
+    let wal = wal::read(&path).map_err(OpenError::io("read", &path))?;
+    let damage = wal.and_then(|wal| wal.judge(reach).err());
+    Ok((lock, damage))
 }
 
 fn contents(conn: &Connection) -> rusqlite::Result<Report> {

@@ -15,12 +15,13 @@
 //!   carry one. Damage costs the account it lies in, and more only where nobody can tell whose it is.
 //! - *A term is never given out twice*, in no mode, and is synced before anybody learns it.
 //!
-//! A data directory holds `ringfence.db` with its WAL, the `ballast`, and the `lock`. The in-memory twin
-//! ([`open_memory`]) keeps the same promises for as long as the process lives.
+//! A data directory holds `ringfence.db` and `history.db` with their WALs, the `ballast`, and the `lock`. The history
+//! is what the journal was before it was trimmed ([`Reader::history`]), and the lesser of the two: nothing waits for it.
+//! The in-memory twin ([`open_memory`]) keeps the same promises for as long as the process lives, without a history.
 //!
 //! Clocks are the caller's: the wall clock at opening is a parameter, record times are in the records. The store knows
-//! nothing of what a record or a page means, and it runs without an async runtime; its only thread of its own carries
-//! the WAL over.
+//! nothing of what a record or a page means, and it runs without an async runtime. Of its own it has two threads: one
+//! carries the WAL over, one writes the history.
 
 mod store;
 
@@ -28,6 +29,7 @@ mod error;
 mod image;
 mod write;
 
+mod opening;
 mod sqlite;
 
 mod batch;
@@ -39,11 +41,16 @@ mod trim;
 mod reader;
 mod scan;
 
+mod history;
+mod space;
+
 mod ballast;
 mod checkpoint;
 mod db;
 mod lock;
 mod meta;
+mod structure;
+mod wal;
 
 mod memory;
 
@@ -51,6 +58,7 @@ pub mod journal;
 
 pub use ballast::free_bytes;
 pub use error::{CommitError, Damage, LoadError, OpenError, ReadError};
+pub use history::{HistoryLimits, Lost, Past, Span, State};
 pub use image::{AccountHead, Image, PageId, Record};
-pub use store::{Config, Durability, Opened, Reader, Store, open, open_memory};
+pub use store::{Config, Durability, Figures, History, Opened, Reader, Store, open, open_memory};
 pub use write::{KeyRow, TableOp, Verdict, Write};

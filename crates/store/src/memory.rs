@@ -8,22 +8,19 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::batch::entry_bytes;
-use crate::db;
 use crate::error::{CommitError, LoadError, OpenError, ReadError};
+use crate::history::{Past, Span, State};
 use crate::image::{AccountHead, Image, PageId, Record};
 use crate::lock::DirLock;
-use crate::meta::{self, Meta};
-use crate::store::{Opened, Reader, Store};
+use crate::meta::Meta;
+use crate::opening;
+use crate::store::{Figures, History, Opened, Reader, Store};
 use crate::write::{KeyRow, TableOp, Verdict, Write};
 
 pub(crate) fn open(dir: Option<&Path>, wall_ms: u64) -> Result<Opened, OpenError> {
     let (lock, term, first) = match dir {
         Some(dir) => {
-            std::fs::create_dir_all(dir).map_err(OpenError::io("make the data directory", dir))?;
-            let lock = DirLock::take(dir)?;
-            let (conn, path) = db::open(dir)?;
-            let begun = meta::begin(&conn, &path, wall_ms, None, None)?;
-            db::sync_names(dir)?;
+            let (lock, begun) = opening::term(dir, wall_ms)?;
             (Some(lock), begun.meta.term, begun.first)
         }
         None => (None, Meta::default().next_term(wall_ms), true),
@@ -36,6 +33,7 @@ pub(crate) fn open(dir: Option<&Path>, wall_ms: u64) -> Result<Opened, OpenError
         // After the first run there was something, and all of it is lost.
         clean: first,
         os_clean: first,
+        epoch_least: term,
         last_at: 0,
         warnings: Vec::new(),
     })
@@ -54,6 +52,8 @@ struct Account {
     seq: u64,
     at: u64,
     header: Option<(u64, Vec<u8>)>,
+    /// Term and time of the head when the header was written.
+    stood: (u64, u64),
     pages: BTreeMap<PageId, Vec<u8>>,
     /// Records no snapshot covers, each with the number of its batch.
     tail: Vec<(u64, Record)>,
@@ -150,6 +150,7 @@ impl Store for MemoryStore {
             if (from..=to).contains(&seq) && distinct.len() == pages.len() {
                 let held = contents.accounts.entry(Arc::clone(account)).or_default();
                 held.header = Some((seq, header.to_vec()));
+                held.stood = (held.term, held.at);
                 held.pages.retain(|id, _| !dropped.contains(id));
                 held.pages.extend(pages.iter().cloned());
                 held.tail.retain(|(_, record)| record.seq > seq);
@@ -179,6 +180,15 @@ impl Store for MemoryStore {
         let mut found: Vec<_> = contents.accounts.iter().filter_map(oldest).collect();
         found.sort();
         found.into_iter().take(most).map(|(_, name)| name).collect()
+    }
+
+    /// There is no history of what nothing outlives.
+    fn day_candidates(&mut self, _most: usize) -> Vec<Arc<str>> {
+        Vec::new()
+    }
+
+    fn figures(&self) -> Figures {
+        Figures::default()
     }
 
     fn close(self: Box<Self>) -> Result<(), CommitError> {
@@ -221,6 +231,36 @@ impl Reader for MemoryReader {
             header: held.header.clone(),
             pages: held.pages.iter().map(|(id, blob)| (*id, blob.clone())).collect(),
             tail: held.tail.iter().map(|(_, record)| record.clone()).collect(),
+        }))
+    }
+
+    fn history(&self, account: &str, span: Span) -> Result<History, ReadError> {
+        let contents = self.open()?;
+        let Some(held) = contents.accounts.get(account) else { return Ok(Box::new(std::iter::empty())) };
+        let covered = held.covered();
+        let gap =
+            (covered > 0 && span.first_seq <= covered).then_some(Past::Gap { after: 0, before: covered + 1 });
+        let within = |record: &Record| {
+            (span.first_seq..=span.last_seq).contains(&record.seq)
+                && (span.first_at..=span.last_at).contains(&record.at)
+        };
+        let tail: Vec<Past> = held
+            .tail
+            .iter()
+            .filter(|(_, record)| within(record))
+            .map(|(_, record)| Past::Record(record.clone()))
+            .collect();
+        Ok(Box::new(gap.into_iter().chain(tail).map(Ok)))
+    }
+
+    fn state(&self, account: &str, seq: u64) -> Result<Option<State>, LoadError> {
+        let contents = self.open()?;
+        let held = contents.accounts.get(account).filter(|held| held.covered() <= seq);
+        Ok(held.and_then(|held| {
+            let (at_seq, header) = held.header.clone()?;
+            let pages = held.pages.iter().map(|(id, blob)| (*id, blob.clone())).collect();
+            let (term, at) = held.stood;
+            Some(State { seq: at_seq, term, at, header, pages })
         }))
     }
 

@@ -14,11 +14,12 @@ use rusqlite::{Connection, MAIN_DB};
 use crate::batch::{Entry, place};
 use crate::db;
 use crate::error::{Damage, LoadError, OpenError, ReadError, corrupt};
+use crate::history::{self, Span, State, Walk};
 use crate::image::{AccountHead, Image, Record};
-use crate::index::{self, Index, Piece, View};
+use crate::index::{self, Index, Piece, Standing, View};
 use crate::keys;
 use crate::snapshot::{self, PageRow, Totals};
-use crate::store::Reader;
+use crate::store::{History, Reader};
 use crate::write::KeyRow;
 
 /// Read in one transaction: 40 ms from a disk of 100 MB/s, and a few from the page cache.
@@ -71,21 +72,17 @@ impl SqliteReader {
         Ok(out)
     }
 
-    fn view(&self, account: &str) -> Result<Option<View>, ReadError> {
-        let index = index::lock(&self.index);
-        if index.is_closed() { Err(ReadError::Closed) } else { Ok(index.view(account)) }
-    }
-}
-
-impl Reader for SqliteReader {
-    fn accounts(&self) -> Result<Vec<AccountHead>, ReadError> {
-        let index = index::lock(&self.index);
-        if index.is_closed() { Err(ReadError::Closed) } else { Ok(index.heads()) }
+    fn dir(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("."))
     }
 
-    fn load(&self, account: &str) -> Result<Option<Image>, LoadError> {
+    fn load_with(
+        &self,
+        account: &str,
+        view: impl Fn() -> Result<Option<View>, ReadError>,
+    ) -> Result<Option<Image>, LoadError> {
         for _ in 0..STARTS_MAX {
-            let Some(view) = self.view(account)? else { return Ok(None) };
+            let Some(view) = view()? else { return Ok(None) };
             if let Some(damage) = view.damage {
                 return Err(damage.into());
             }
@@ -107,6 +104,54 @@ impl Reader for SqliteReader {
         }
         let what = format!("its snapshot was replaced {STARTS_MAX} times during a load: a bug");
         Err(Damage::new(what, self.path.display().to_string()).into())
+    }
+
+    fn view(&self, account: &str) -> Result<Option<View>, ReadError> {
+        let index = index::lock(&self.index);
+        if index.is_closed() { Err(ReadError::Closed) } else { Ok(index.view(account)) }
+    }
+}
+
+impl Reader for SqliteReader {
+    fn accounts(&self) -> Result<Vec<AccountHead>, ReadError> {
+        let index = index::lock(&self.index);
+        if index.is_closed() { Err(ReadError::Closed) } else { Ok(index.heads()) }
+    }
+
+    fn load(&self, account: &str) -> Result<Option<Image>, LoadError> {
+        self.load_with(account, || self.view(account))
+    }
+
+    fn history(&self, account: &str, span: Span) -> Result<History, ReadError> {
+        let Some(view) = self.view(account)? else { return Ok(Box::new(std::iter::empty())) };
+        let (history, journal) = history::connections(self.dir())?;
+        Ok(Box::new(Walk::new(history, journal, account, span, view.seq)))
+    }
+
+    fn state(&self, account: &str, seq: u64) -> Result<Option<State>, LoadError> {
+        let Some(view) = self.view(account)? else { return Ok(None) };
+        let (history, journal) = history::connections(self.dir())?;
+        let read = |error| ReadError::sqlite("read a state from", self.dir())(error);
+        let kept = match &history {
+            Some(history) => history::newest_state(history, account, seq).map_err(read)?,
+            None => None,
+        };
+        let newest = snapshot::header(&journal, account).map_err(read)?.map(|row| row.standing);
+        let Some(newest) = newest.filter(|newest| newest.seq <= seq && view.damage.is_none()) else {
+            return Ok(kept);
+        };
+        if kept.as_ref().is_some_and(|kept| kept.seq >= newest.seq) {
+            return Ok(kept);
+        }
+        // Without a tail: the snapshot alone. One that has replaced it meanwhile may be beyond what was asked for.
+        let image = self.load_with(account, || Ok(Some(View { damage: None, seq: 0, tail: Vec::new() })))?;
+        Ok(image.and_then(|image| Some((image.header?, image.pages))).map_or(
+            kept,
+            |((at_seq, header), pages)| {
+                let Standing { term, at, .. } = newest;
+                (at_seq == newest.seq).then_some(State { seq: at_seq, term, at, header, pages })
+            },
+        ))
     }
 
     fn keys(&self) -> Result<Vec<KeyRow>, ReadError> {

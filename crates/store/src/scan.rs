@@ -41,6 +41,8 @@ pub enum Harm {
     Strangers,
     /// A key, by its id: it opens nothing any more.
     Key(String),
+    /// What happened before the journal begins.
+    History,
 }
 
 /// The journal as it was found.

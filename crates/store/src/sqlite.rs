@@ -1,118 +1,44 @@
-//! The store over SQLite: opening, and the writing half.
+//! The store over SQLite: the writing half.
 
-use std::fs;
 use std::sync::{Arc, Mutex};
 
 use rusqlite::params;
 
-use crate::ballast::Ballast;
 use crate::batch;
-use crate::checkpoint::{self, Checkpoints};
-use crate::db::{self, Db, Death};
-use crate::error::{CommitError, OpenError, full};
+use crate::checkpoint::{self, COMMIT_BYTES};
+use crate::db::{Db, PAGE_BYTES};
+use crate::error::CommitError;
+use crate::history::Keeper;
 use crate::image::PageId;
 use crate::index::{self, Index, Standing};
 use crate::keys;
 use crate::lock::DirLock;
-use crate::meta::{self, Meta};
-use crate::reader::SqliteReader;
-use crate::scan::{self, Fault, Harm};
+use crate::meta::Meta;
 use crate::snapshot::{self, Page};
-use crate::store::{Config, Opened, Store};
-use crate::trim::{Gaps, TRIM_BATCHES_MAX, TRIM_BYTES_MAX};
+use crate::space::{self, Shares};
+use crate::store::{Figures, Store};
+use crate::trim::{Gaps, TRIM_BATCHES_MAX, TRIM_BYTES_MAX, TRIMS_MAX};
 use crate::write::{TableOp, Verdict, Write};
 
-/// Faults told at an opening; `journal::verify` tells all.
-const WARNINGS_MAX: usize = 20;
-
-pub(crate) fn open(config: &Config) -> Result<Opened, OpenError> {
-    let (store, found) = start(config)?;
-    let (term, reader) = (store.meta.term, Arc::new(found.reader));
-    let Found { clean, os_clean, last_at, warnings, .. } = found;
-    Ok(Opened { store: Box::new(store), reader, term, clean, os_clean, last_at, warnings })
-}
-
-/// What the opening tells besides the store.
-struct Found {
-    reader: SqliteReader,
-    clean: bool,
-    os_clean: bool,
-    last_at: u64,
-    warnings: Vec<String>,
-}
-
-fn start(config: &Config) -> Result<(SqliteStore, Found), OpenError> {
-    let dir = &config.dir;
-    fs::create_dir_all(dir).map_err(OpenError::io("make the data directory", dir))?;
-    let lock = DirLock::take(dir)?;
-    let (ballast, no_ballast) = Ballast::prepare(dir);
-    let (conn, path) = db::open(dir)?;
-    let fail = |what| OpenError::sqlite(what, &path);
-    checkpoint::truncate(&conn).map_err(fail("carry the WAL over into"))?;
-    let scan = scan::scan(&conn).map_err(fail("read the journal of"))?;
-    let (_, mut faults) = keys::check(&conn).map_err(fail("read the keys of"))?;
-    faults.splice(..0, scan.faults);
-    let begun = meta::begin(&conn, &path, config.wall_ms, Some(meta::boot()), Some(&ballast))?;
-    db::sync_names(dir)?;
-    match db::transaction(&conn, snapshot::sweep_all) {
-        // They are no harm but to the space they take, and deleting takes some.
-        Err(error) if full(&error) => {}
-        outcome => outcome.map_err(fail("delete superseded pages of"))?,
-    }
-    db::relax(&conn, config.durability).map_err(fail("set up"))?;
-
-    let death = Death::default();
-    let checkpoints = Checkpoints::start(&path, death.clone())?;
-    let index = Arc::new(Mutex::new(scan.index));
-    let reader = SqliteReader::open(&path, Arc::clone(&index))?;
-    let found = Found {
-        reader,
-        clean: begun.clean,
-        os_clean: begun.os_clean,
-        last_at: scan.last_at,
-        warnings: warnings(no_ballast, &faults),
-    };
-    let store = SqliteStore {
-        db: Db { conn, path, death, ballast, checkpoints },
-        index,
-        gaps: scan.gaps,
-        next_id: scan.next_id,
-        last_crc: scan.last_crc,
-        blob: Vec::new(),
-        meta: begun.meta,
-        _lock: lock,
-    };
-    Ok((store, found))
-}
-
-fn warnings(no_ballast: Option<String>, faults: &[Fault]) -> Vec<String> {
-    let mut warnings: Vec<String> = no_ballast.into_iter().collect();
-    for Fault { damage, harm } in faults.iter().take(WARNINGS_MAX) {
-        warnings.push(match harm {
-            Harm::Nobody => format!("{damage}; nothing that is still needed was lost"),
-            Harm::Account(account) => format!("{damage}; account {account} is quarantined, the others serve"),
-            Harm::Strangers => format!("{damage}; no account the store does not know is taken for a new one"),
-            Harm::Key(id) => format!("{damage}; the key {id} opens nothing any more"),
-        });
-    }
-    if faults.len() > WARNINGS_MAX {
-        let more = faults.len() - WARNINGS_MAX;
-        warnings.push(format!("{more} more of the kind: see `ringfence journal verify`"));
-    }
-    warnings
-}
-
-struct SqliteStore {
-    db: Db,
-    index: Arc<Mutex<Index>>,
-    gaps: Gaps,
-    next_id: u64,
-    last_crc: u32,
+pub(crate) struct SqliteStore {
+    pub(crate) db: Db,
+    pub(crate) index: Arc<Mutex<Index>>,
+    pub(crate) gaps: Gaps,
+    pub(crate) next_id: u64,
+    pub(crate) last_crc: u32,
     /// Kept for its allocation.
-    blob: Vec<u8>,
-    meta: Meta,
+    pub(crate) blob: Vec<u8>,
+    pub(crate) meta: Meta,
+    pub(crate) shares: Shares,
+    pub(crate) history: Option<Keeper>,
+    /// Written since the history was woken.
+    pub(crate) unfed: u64,
+    /// Trimmed without having been in the history.
+    pub(crate) skipped: u64,
+    /// Written or trimmed since the last look at the file's size.
+    pub(crate) unseen: u64,
     /// Let go of last, when nothing of ours can write any more.
-    _lock: DirLock,
+    pub(crate) _lock: DirLock,
 }
 
 impl Store for SqliteStore {
@@ -137,6 +63,8 @@ impl Store for SqliteStore {
         })?;
         index::lock(&self.index).committed(id, crc, blob.len() as u64, &writes);
         (self.next_id, self.last_crc) = (id + 1, crc);
+        self.unfed = self.unfed.saturating_add(self.blob.len() as u64);
+        self.feed_history();
         Ok(verdicts)
     }
 
@@ -168,20 +96,23 @@ impl Store for SqliteStore {
         self.put_early(account, &standing, early)?;
         self.put_last(account, &standing, header, last, dropped, early.is_empty())?;
         index::lock(&self.index).covered(account, &standing);
+        self.unseen += (header.len() + snapshot::bytes(pages)) as u64 + COMMIT_BYTES;
         self.drop_superseded(account, &standing, early, last)
     }
 
     fn trim(&mut self) -> Result<bool, CommitError> {
         self.db.death.check()?;
-        let batches = index::lock(&self.index).trimmable(TRIM_BYTES_MAX, TRIM_BATCHES_MAX);
-        if batches.is_empty() {
-            return Ok(false);
+        self.feed_history();
+        let rounds = 1 + index::lock(&self.index).free_bytes() / self.shares.lag.max(1);
+        let mut more = false;
+        for _ in 0..rounds.min(TRIMS_MAX) {
+            more = self.trim_some()?;
+            if !more {
+                break;
+            }
         }
-        let merges = self.gaps.plan(&batches);
-        // Deleting writes the leaves it empties and the list of free pages, not the contents.
-        self.db.write(0, |conn| merges.iter().try_for_each(|merge| merge.write(conn)))?;
-        self.gaps.apply(&merges);
-        Ok(index::lock(&self.index).trimmed(&batches))
+        self.give_back()?;
+        Ok(more)
     }
 
     fn tail_bytes(&self) -> u64 {
@@ -192,8 +123,22 @@ impl Store for SqliteStore {
         index::lock(&self.index).oldest(most)
     }
 
+    fn day_candidates(&mut self, most: usize) -> Vec<Arc<str>> {
+        index::lock(&self.index).day_begun(most)
+    }
+
+    fn figures(&self) -> Figures {
+        let Some(history) = &self.history else { return Figures::default() };
+        Figures {
+            history_behind_bytes: index::lock(&self.index).beyond_bytes(),
+            history_skipped_batches: self.skipped,
+            history_trouble: history.trouble(),
+        }
+    }
+
     fn close(mut self: Box<Self>) -> Result<(), CommitError> {
         self.db.death.check()?;
+        self.history = None;
         self.db.checkpoints.stop();
         // The mark must not reach the disk before what it vouches for: one sync covers all that the WAL holds.
         let synced = self.db.conn.pragma_update(None, "synchronous", "FULL");
@@ -201,6 +146,71 @@ impl Store for SqliteStore {
         let meta = Meta { clean: true, ..self.meta.clone() };
         self.db.write(0, |conn| meta.write(conn))?;
         checkpoint::truncate(&self.db.conn).map_err(|error| self.db.die("carry the WAL over into", &error))
+    }
+}
+
+/// What keeps the journal short and the file small.
+impl SqliteStore {
+    /// Sees how far the history has come, and wakes it if there is enough for it.
+    fn feed_history(&mut self) {
+        let Some(history) = &self.history else { return };
+        let mut index = index::lock(&self.index);
+        index.kept_through(history.kept());
+        // Not for each commit: where it fails it would fail at each.
+        if index.beyond_bytes() >= self.shares.chunk && self.unfed >= self.shares.chunk {
+            history.wake(self.next_id - 1);
+            self.unfed = 0;
+        }
+    }
+
+    /// One commit's worth; true if more could go.
+    fn trim_some(&mut self) -> Result<bool, CommitError> {
+        let mut index = index::lock(&self.index);
+        let over = index.beyond_bytes().saturating_sub(self.shares.behind);
+        let (bytes, through) = match &self.history {
+            Some(history) if over == 0 => (TRIM_BYTES_MAX, history.kept()),
+            // What it has not copied goes only as far as it is too much.
+            Some(_) => (TRIM_BYTES_MAX.min(over), u64::MAX),
+            None => (TRIM_BYTES_MAX, u64::MAX),
+        };
+        let batches = index.trimmable(bytes, TRIM_BATCHES_MAX, through);
+        if batches.is_empty() {
+            return Ok(false);
+        }
+        drop(index);
+        let merges = self.gaps.plan(&batches);
+        // Deleting writes the leaves it empties and the list of free pages, not the contents.
+        self.db.write(0, |conn| merges.iter().try_for_each(|merge| merge.write(conn)))?;
+        self.gaps.apply(&merges);
+        index = index::lock(&self.index);
+        if let Some(history) = &self.history {
+            let kept = history.kept();
+            self.skipped += batches.iter().filter(|(id, _)| *id > kept).count() as u64;
+        }
+        let before = index.batch_bytes();
+        let more = index.trimmed(&batches, through);
+        self.unseen += before - index.batch_bytes();
+        Ok(more)
+    }
+
+    /// Gives a little of the space back that nothing is in, if there is more of it than may stay.
+    fn give_back(&mut self) -> Result<(), CommitError> {
+        if self.unseen < self.shares.look {
+            return Ok(());
+        }
+        let journal = index::lock(&self.index).batch_bytes();
+        let excess = space::excess(&self.db.conn, journal, self.shares.free);
+        match excess.map_err(|error| self.db.die("look at the size of", &error))? {
+            0 => self.unseen = 0,
+            pages => match self.db.write(pages * PAGE_BYTES, |conn| space::give_back(conn, pages)) {
+                // The next trim goes on.
+                Ok(()) => {}
+                // What is to give space back may take some of the WAL's first.
+                Err(CommitError::Full) => self.unseen = 0,
+                Err(fatal @ CommitError::Fatal(_)) => return Err(fatal),
+            },
+        }
+        Ok(())
     }
 }
 
@@ -281,10 +291,12 @@ impl Drop for SqliteStore {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::path::PathBuf;
 
     use super::*;
-    use crate::store::{Durability, Reader};
+    use crate::opening::{Found, start};
+    use crate::store::{Config, Durability, Reader};
 
     fn write(seq: u64, bytes: usize) -> Write {
         let account = Arc::from("acme");
@@ -306,8 +318,7 @@ mod tests {
     #[test]
     fn a_full_disk_costs_the_ballast_applies_nothing_and_is_outlived() {
         let dir = fresh("full");
-        let (mut store, found) =
-            start(&Config { dir: dir.clone(), durability: Durability::Sync, wall_ms: 1 }).unwrap();
+        let (mut store, found) = start(&Config::new(&dir, Durability::Sync, 1)).unwrap();
         store.commit(&[write(1, 10)]).unwrap();
         assert!(dir.join("ballast").exists(), "this test needs 256 MiB free: {:?}", found.warnings);
 
@@ -331,7 +342,7 @@ mod tests {
     #[test]
     fn a_snapshot_that_stopped_halfway_is_as_if_never_begun() {
         let dir = fresh("halfway");
-        let config = Config { dir: dir.clone(), durability: Durability::Os, wall_ms: 1 };
+        let config = Config::new(&dir, Durability::Os, 1);
         let (mut store, _) = start(&config).unwrap();
         let account: Arc<str> = Arc::from("acme");
         store.commit(&[write(1, 10)]).unwrap();

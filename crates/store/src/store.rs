@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::error::{CommitError, LoadError, OpenError, ReadError};
+use crate::history::{HistoryLimits, Past, Span, State};
 use crate::image::{AccountHead, Image, PageId};
 use crate::memory;
-use crate::sqlite;
+use crate::opening;
+use crate::space::SLACK_BYTES;
 use crate::write::{KeyRow, TableOp, Verdict, Write};
 
 /// How hard a commit is pushed to the medium.
@@ -30,6 +32,17 @@ pub struct Config {
     /// The wall clock at opening, in milliseconds since the epoch: terms rise above it, so that tokens rise even over
     /// a directory that was lost.
     pub wall_ms: u64,
+    /// Whether records are copied into `history.db` before they are trimmed, and how many stay there.
+    pub history: Option<HistoryLimits>,
+    /// What `ringfence.db` with its WAL may take beyond twice the live state; `space.rs` divides it.
+    pub slack_bytes: u64,
+}
+
+impl Config {
+    /// Without a history, and with as much slack as usual.
+    pub fn new(dir: impl Into<PathBuf>, durability: Durability, wall_ms: u64) -> Self {
+        Self { dir: dir.into(), durability, wall_ms, history: None, slack_bytes: SLACK_BYTES }
+    }
 }
 
 /// An opened store and what is known about the run before it.
@@ -42,6 +55,9 @@ pub struct Opened {
     pub clean: bool,
     /// Nothing the operating system had been handed is lost: a clean stop, or the same boot as the last opening.
     pub os_clean: bool,
+    /// Epochs below are over, since what was acknowledged in them may be lost: a machine that went down in mode `os`,
+    /// or a salvage. Stays until the next such event, so that an epoch that is over never comes back.
+    pub epoch_least: u64,
     /// Highest record time seen, epoch ms; 0 if there is no record.
     pub last_at: u64,
     /// Things an operator should hear about: damage that was walled off, a ballast that could not be made.
@@ -55,6 +71,7 @@ impl fmt::Debug for Opened {
             .field("term", &self.term)
             .field("clean", &self.clean)
             .field("os_clean", &self.os_clean)
+            .field("epoch_least", &self.epoch_least)
             .field("last_at", &self.last_at)
             .field("warnings", &self.warnings)
             .finish_non_exhaustive()
@@ -97,8 +114,9 @@ pub trait Store: Send {
         dropped: &[PageId],
     ) -> Result<(), CommitError>;
 
-    /// Deletes at most 1 MiB of batches of which every record is covered by its account's snapshot; true if more of
-    /// them remain.
+    /// Deletes at most 1 MiB of batches of which every record is covered by its account's snapshot and in the history,
+    /// if one is kept; true if more of them remain. A history that is too far behind, or cannot be written, is not
+    /// waited for: what it then lacks it tells itself. Also gives back a little of the space that nothing is in.
     ///
     /// # Errors
     /// As [`Store::commit`].
@@ -111,11 +129,28 @@ pub trait Store: Send {
     /// The accounts whose oldest uncovered record is the oldest, at most `most`: those hold back the trim.
     fn snapshot_candidates(&self, most: usize) -> Vec<Arc<str>>;
 
+    /// Accounts, at most `most`, that had their first record of a UTC day since they were last asked for: with a
+    /// snapshot soon the history of their day begins with a full state. Each is told once; none without a history.
+    fn day_candidates(&mut self, most: usize) -> Vec<Arc<str>>;
+
+    fn figures(&self) -> Figures;
+
     /// Marks the stop as clean and lets the directory go. Dropping a store without it is an unclean stop.
     ///
     /// # Errors
     /// As [`Store::commit`]; the stop is then not clean.
     fn close(self: Box<Self>) -> Result<(), CommitError>;
+}
+
+/// Numbers an operator watches.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Journal not yet in the history; 0 if none is kept.
+    pub history_behind_bytes: u64,
+    /// Batches trimmed since the opening without having been in the history, which the history tells as a gap.
+    pub history_skipped_batches: u64,
+    /// Why the history could not be written at the last attempt.
+    pub history_trouble: Option<Arc<str>>,
 }
 
 /// The reading half, usable from any thread while the committer commits. Sees everything committed before the call.
@@ -132,6 +167,21 @@ pub trait Reader: Send + Sync {
     /// `Damaged` concerns this account alone, which must not be served; the others may.
     fn load(&self, account: &str) -> Result<Option<Image>, LoadError>;
 
+    /// What is known of an account's past, in order of seq: from the history, then from the journal. What is missing
+    /// or damaged in between is part of it. Reads a little at a time and holds up nobody; an account the store has
+    /// never seen has no past.
+    ///
+    /// # Errors
+    /// When the store is closed or cannot be read; the iterator ends with an error of its own if that comes later.
+    fn history(&self, account: &str, span: Span) -> Result<History, ReadError>;
+
+    /// The newest full state at or below `seq` that the history or the account's snapshot holds: where a replay of
+    /// what came after begins. `None` if there is none; then it begins with nothing, at the first record.
+    ///
+    /// # Errors
+    /// As [`Reader::load`].
+    fn state(&self, account: &str, seq: u64) -> Result<Option<State>, LoadError>;
+
     /// All keys, by id. A key whose row is damaged is left out; the opening has warned of it.
     ///
     /// # Errors
@@ -139,13 +189,16 @@ pub trait Reader: Send + Sync {
     fn keys(&self) -> Result<Vec<KeyRow>, ReadError>;
 }
 
+/// An account's past, piece by piece; ends after an error.
+pub type History = Box<dyn Iterator<Item = Result<Past, ReadError>> + Send>;
+
 /// Opens the SQLite store of a directory, or with [`Durability::Memory`] the twin over it.
 ///
 /// # Errors
 /// When the directory is in use, is not ours, is damaged in its structure, or the disk refuses.
 pub fn open(config: &Config) -> Result<Opened, OpenError> {
     match config.durability {
-        Durability::Sync | Durability::Os => sqlite::open(config),
+        Durability::Sync | Durability::Os => opening::open(config),
         Durability::Memory => memory::open(Some(&config.dir), config.wall_ms),
     }
 }

@@ -11,6 +11,8 @@ use rusqlite::{Connection, params};
 /// Most a trim deletes, in bytes and in batches, so that the commits between two trims wait a few milliseconds only.
 pub(crate) const TRIM_BYTES_MAX: u64 = 1 << 20;
 pub(crate) const TRIM_BATCHES_MAX: usize = 4096;
+/// Most trims that follow one commit, when a lot has become free at once.
+pub(crate) const TRIMS_MAX: u64 = 8;
 
 /// Runs of trimmed batches, by their first id.
 #[derive(Default)]

@@ -144,7 +144,7 @@ fn memory_mode_keeps_nothing_but_the_term_and_touches_nothing_else() {
 #[test]
 fn a_second_opening_is_refused_until_the_first_ends() {
     let dir = Dir::new();
-    let config = Config { dir: dir.path().to_path_buf(), durability: Durability::Os, wall_ms: 1 };
+    let config = Config::new(dir.path(), Durability::Os, 1);
     let opened = dir.open();
     let refused = [
         ringfence_store::open(&config).unwrap_err(),
@@ -164,41 +164,43 @@ fn a_second_opening_is_refused_until_the_first_ends() {
 #[test]
 fn a_boot_in_between_is_noticed_unless_the_stop_was_clean() {
     let dir = Dir::new();
-    let reboot = || {
-        // The sum goes with the row, so the row of another boot has to come from a run.
-        let sum = |boot: &str, clean: bool, term: u64| {
-            let mut crc = crc32fast::Hasher::new();
-            crc.update(&term.to_le_bytes());
-            crc.update(&[u8::from(clean)]);
-            crc.update(boot.as_bytes());
-            crc.finalize()
-        };
-        let sql = dir.sql();
-        let (term, clean): (i64, bool) =
-            sql.query_row("SELECT term, clean FROM meta", [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
-        let sum = sum("another", clean, term.cast_unsigned());
-        sql.execute("UPDATE meta SET boot = 'another', sum = ?", [sum]).unwrap();
-    };
     drop(dir.open());
-    reboot();
+    dir.reboot();
     let opened = dir.open();
     assert!(!opened.clean && !opened.os_clean);
+    let lost = opened.term;
+    assert_eq!(
+        opened.epoch_least, lost,
+        "what mode os had acknowledged may be lost: earlier epochs are over"
+    );
     opened.store.close().unwrap();
-    reboot();
+    dir.reboot();
     let opened = dir.open();
     assert!(opened.clean && opened.os_clean);
+    assert_eq!(opened.epoch_least, lost, "and stay so");
+    drop(opened);
+    // The former run was in mode os, whatever this one is in.
+    dir.reboot();
+    let opened = dir.open_as(Durability::Sync, 1);
+    assert_eq!(opened.epoch_least, opened.term);
+    let lost = opened.term;
+    drop(opened);
+    dir.reboot();
+    let opened = dir.open();
+    assert!(!opened.os_clean);
+    assert_eq!(opened.epoch_least, lost, "mode sync had lost nothing");
 }
 
 #[test]
 fn a_foreign_a_newer_and_a_broken_file_are_told_apart() {
     let dir = Dir::new();
-    let config = Config { dir: dir.path().to_path_buf(), durability: Durability::Os, wall_ms: 1 };
+    let config = Config::new(dir.path(), Durability::Os, 1);
     let refused = || ringfence_store::open(&config).unwrap_err();
     dir.open().store.close().unwrap();
 
-    dir.sql().execute_batch("PRAGMA user_version = 2").unwrap();
-    assert!(matches!(refused(), OpenError::Format { found: 2, .. }));
-    dir.sql().execute_batch("PRAGMA user_version = 1; UPDATE meta SET term = term - 1").unwrap();
+    dir.sql().execute_batch("PRAGMA user_version = 3").unwrap();
+    assert!(matches!(refused(), OpenError::Format { found: 3, .. }));
+    dir.sql().execute_batch("PRAGMA user_version = 2; UPDATE meta SET term = term - 1").unwrap();
     let error = refused();
     assert!(matches!(error, OpenError::Damaged { .. }) && error.to_string().contains("term"), "{error}");
 
@@ -211,6 +213,36 @@ fn a_foreign_a_newer_and_a_broken_file_are_told_apart() {
     fs::remove_file(&db).unwrap();
     dir.sql().execute_batch("CREATE TABLE theirs(a)").unwrap();
     assert!(matches!(refused(), OpenError::Foreign { .. }));
+}
+
+#[test]
+fn a_directory_of_the_former_format_is_brought_up_to_date() {
+    let dir = Dir::new();
+    let mut opened = dir.open_as(Durability::Sync, 5_000);
+    commit(&mut opened, "acme", 1..=3);
+    opened.store.apply_ops(&[put("k", "one")]).unwrap();
+    opened.store.close().unwrap();
+    let sum = crc32fast::hash(&[&5_000_u64.to_le_bytes()[..], &[1], b"boot"].concat());
+    dir.sql()
+        .execute_batch(&format!(
+            "DROP TABLE meta;
+             CREATE TABLE meta(one INTEGER PRIMARY KEY CHECK (one = 1), term INTEGER NOT NULL,
+                clean INTEGER NOT NULL, boot TEXT NOT NULL, sum INTEGER NOT NULL);
+             INSERT INTO meta VALUES (1, 5000, 1, 'boot', {sum});
+             PRAGMA user_version = 1; PRAGMA auto_vacuum = NONE; VACUUM;"
+        ))
+        .unwrap();
+    assert!(journal::verify(dir.path()).unwrap().is_sound());
+    for round in 1..=2 {
+        let opened = dir.open();
+        assert_eq!((opened.term, opened.clean, opened.epoch_least), (5_000 + round, true, 0));
+        assert_eq!(seen(&opened.reader, "acme").tail, ["acme:1", "acme:2", "acme:3"]);
+        assert_eq!(opened.reader.keys().unwrap(), [key("k", "one")]);
+        opened.store.close().unwrap();
+    }
+    let ask = |pragma| dir.sql().query_row(pragma, [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!((ask("PRAGMA user_version"), ask("PRAGMA auto_vacuum")), (2, 2));
+    assert!(journal::verify(dir.path()).unwrap().is_sound());
 }
 
 #[test]

@@ -6,7 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use ringfence_store::{Config, Durability, Image, KeyRow, Opened, PageId, Reader, TableOp, Verdict, Write};
+use ringfence_store::{
+    Config, Durability, HistoryLimits, Image, KeyRow, OpenError, Opened, PageId, Reader, TableOp, Verdict,
+    Write,
+};
+
+/// By name.
+pub type Files = Vec<(String, Vec<u8>)>;
 
 /// Removed at the end, also of a test that fails.
 pub struct Dir(PathBuf);
@@ -30,7 +36,36 @@ impl Dir {
     }
 
     pub fn open_as(&self, durability: Durability, wall_ms: u64) -> Opened {
-        ringfence_store::open(&Config { dir: self.0.clone(), durability, wall_ms }).unwrap()
+        ringfence_store::open(&Config::new(&self.0, durability, wall_ms)).unwrap()
+    }
+
+    pub fn try_open(&self) -> Result<Opened, OpenError> {
+        ringfence_store::open(&Config::new(&self.0, Durability::Os, 1))
+    }
+
+    /// With a history, and limits a few thousand records reach: 16 KiB of journal are copied at once, 256 KiB wait for
+    /// it at most.
+    pub fn open_with_history(&self, limits: HistoryLimits) -> Opened {
+        let plain = Config::new(&self.0, Durability::Os, 1);
+        ringfence_store::open(&Config { history: Some(limits), slack_bytes: 2 << 20, ..plain }).unwrap()
+    }
+
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// The files a process that was killed leaves, for [`Dir::put`].
+    pub fn files(&self) -> Files {
+        let read = |name: &str| (name.to_owned(), std::fs::read(self.0.join(name)).unwrap_or_default());
+        ["ringfence.db", "ringfence.db-wal", "lock"].map(read).to_vec()
+    }
+
+    /// Makes the directory one with these files, in place of those it had.
+    pub fn put(&self, files: &Files) {
+        let _ = std::fs::remove_file(self.0.join("ringfence.db-shm"));
+        for (name, bytes) in files {
+            std::fs::write(self.0.join(name), bytes).unwrap();
+        }
     }
 
     /// A hand on the file, past the store.
@@ -46,6 +81,31 @@ impl Dir {
         let found = blob.windows(after.len()).position(|window| window == after).unwrap();
         blob[found + at] ^= 1;
         sql.execute("UPDATE batch SET blob = ? WHERE id = ?", rusqlite::params![blob, batch]).unwrap();
+    }
+
+    /// As if the machine had been restarted since: what names the boot names another.
+    pub fn reboot(&self) {
+        self.reboot_unseen();
+        let sql = self.sql();
+        let (term, clean, least): (i64, bool, i64) = sql
+            .query_row("SELECT term, clean, epoch_least FROM meta", [], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })
+            .unwrap();
+        let crc = |parts: &[&[u8]]| crc32fast::hash(&parts.concat());
+        let inner = crc(&[&term.to_le_bytes(), &[u8::from(clean)], b"another"]);
+        let sum = crc(&[&inner.to_le_bytes(), &least.to_le_bytes()]);
+        sql.execute("UPDATE meta SET boot = 'another', sum = ?", [sum]).unwrap();
+    }
+
+    /// The same for what is looked at before the database is; leaves that and its WAL alone.
+    pub fn reboot_unseen(&self) {
+        let path = self.0.join("lock");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let mut lines: Vec<&str> = text.lines().collect();
+        (lines[1], _) = ("boot another", lines.pop());
+        let body = format!("{}\n", lines.join("\n"));
+        std::fs::write(&path, format!("{body}sum {:08x}\n", crc32fast::hash(body.as_bytes()))).unwrap();
     }
 
     pub fn count(&self, table: &str) -> u64 {
