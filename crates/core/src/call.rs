@@ -88,6 +88,7 @@ pub struct Call {
     pub number: u64,
     /// Tiers open from here.
     pub first_reserve: Time,
+    /// The live offer; of a group, the one with the lowest token.
     pub offer: Option<OfferId>,
     /// Agents who are in it.
     pub legs: SmallVec<[AgentId; 1]>,
@@ -96,6 +97,9 @@ pub struct Call {
     pub ended: bool,
     /// Since when nothing of it is live: from then on it is only remembered.
     pub idle_since: Option<Time>,
+    /// The other live offers of a `ring_all` group, in the order of their tokens.
+    #[serde(default)]
+    pub group: Vec<OfferId>,
 }
 
 impl Named for Call {
@@ -115,6 +119,19 @@ impl Call {
             tried: SmallVec::new(),
             ended: false,
             idle_since: None,
+            group: Vec::new(),
+        }
+    }
+
+    pub fn live_offers(&self) -> impl Iterator<Item = &OfferId> {
+        self.offer.iter().chain(&self.group)
+    }
+
+    pub(crate) fn offer_over(&mut self, id: &OfferId) {
+        if self.offer.as_ref() == Some(id) {
+            self.offer = (!self.group.is_empty()).then(|| self.group.remove(0));
+        } else {
+            self.group.retain(|offer| offer != id);
         }
     }
 }

@@ -24,6 +24,8 @@ mod phones;
 mod prefer;
 #[path = "scenarios/queues.rs"]
 mod queues;
+#[path = "scenarios/ring_all.rs"]
+mod ring_all;
 #[path = "scenarios/settings.rs"]
 mod settings;
 #[path = "scenarios/status.rs"]
