@@ -11,7 +11,7 @@ use crate::deadline::Deadline;
 use crate::fact::{Change, Fact};
 use crate::fence::ClauseSet;
 use crate::id::{AgentId, CallId, OfferId, ReasonId};
-use crate::offer::{Ended, Fence, OfferEntry, Outcome};
+use crate::offer::{Ended, Fence, Group, OfferEntry, Outcome};
 use crate::page::PageKey;
 use crate::queue::{Queue, Turn};
 use crate::ready::Stood;
@@ -273,7 +273,10 @@ impl Account {
         self.last_fence = self.last_fence.max(Some(offer.fence));
         let call = self.call_or_new(&offer.call_id, moment.at);
         if let Some(call) = self.calls.at_mut(call) {
-            call.offer = Some(offer.offer_id.clone());
+            match &entry.group {
+                Some(Group::Follows(_)) => call.group.push(offer.offer_id.clone()),
+                Some(Group::Leads(_)) | None => call.offer = Some(offer.offer_id.clone()),
+            }
             call.idle_since = None;
         }
         self.line_rings(call, true);
@@ -341,14 +344,15 @@ impl Account {
         if let Some(place) = self.calls.find(offer.call_id.as_str())
             && let Some(call) = self.calls.at_mut(place)
         {
-            if call.offer.as_ref() == Some(id) {
-                call.offer = None;
-            }
+            call.offer_over(id);
             if !accepted {
                 if !call.tried.contains(&offer.agent_id) {
                     call.tried.push(offer.agent_id.clone());
                 }
-                self.line_rings(place, false);
+                // Of a group that rings, others may ring on.
+                if call.offer.is_none() {
+                    self.line_rings(place, false);
+                }
                 self.settle_call(place, at);
             }
         }

@@ -96,6 +96,7 @@ pub struct Call {
     pub number: u64,
     /// Tiers open from here.
     pub first_reserve: Time,
+    /// The live offer; of a group, the one with the lowest token.
     pub offer: Option<OfferId>,
     /// Agents who are in it.
     pub legs: SmallVec<[AgentId; 1]>,
@@ -110,6 +111,9 @@ pub struct Call {
     /// The place it had, to which it may be put back.
     #[serde(default)]
     pub waited: Option<Box<Waiting>>,
+    /// The other live offers of a `ring_all` group, in the order of their tokens.
+    #[serde(default)]
+    pub group: Vec<OfferId>,
 }
 
 impl Named for Call {
@@ -131,6 +135,19 @@ impl Call {
             idle_since: None,
             waiting: None,
             waited: None,
+            group: Vec::new(),
+        }
+    }
+
+    pub fn live_offers(&self) -> impl Iterator<Item = &OfferId> {
+        self.offer.iter().chain(&self.group)
+    }
+
+    pub(crate) fn offer_over(&mut self, id: &OfferId) {
+        if self.offer.as_ref() == Some(id) {
+            self.offer = (!self.group.is_empty()).then(|| self.group.remove(0));
+        } else {
+            self.group.retain(|offer| offer != id);
         }
     }
 }

@@ -325,6 +325,8 @@ pub struct Grant {
     pub offer: Arc<Offer>,
     /// None while live.
     pub outcome: Option<crate::offer::Outcome>,
+    /// The other grants of a `ring_all` group, as far as they are remembered, by token; empty for an offer rung alone.
+    pub group: Vec<Grant>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

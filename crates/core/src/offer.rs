@@ -17,6 +17,8 @@ use crate::time::Time;
 
 /// Shortest and longest lease a router may ask for (model.md §3: 1..=120 s).
 pub const LEASE_MS: std::ops::RangeInclusive<u64> = 1_000..=120_000;
+/// Agents one `ring_all` reserve rings at once.
+pub const GROUP_MAX: usize = 32;
 /// Lease of an offer when neither a queue nor the router says otherwise.
 pub const LEASE_SEC_DEFAULT: u32 = 20;
 
@@ -124,6 +126,9 @@ pub struct OfferEntry {
     /// The token of the wrap-up whose slot it took.
     #[serde(default)]
     pub wrap_up: Option<Fence>,
+    /// None: rung alone.
+    #[serde(default)]
+    pub group: Option<Group>,
 }
 
 impl OfferEntry {
@@ -131,6 +136,16 @@ impl OfferEntry {
     pub(crate) fn deadline(&self, place: Ix) -> Deadline {
         Deadline::Offer { n: self.offer.fence.n, place }
     }
+}
+
+/// Offers of one reserve that rang several agents at once (`ring_all`). Each has its own token and lease; the first to be
+/// answered ends the others.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Group {
+    /// The one the reserve is known by, with the others in the order of their tokens.
+    Leads(Box<[OfferId]>),
+    /// One of the others, with the one that leads.
+    Follows(OfferId),
 }
 
 impl Named for OfferEntry {

@@ -128,10 +128,13 @@ impl Reference {
         let offer = &entry.offer;
         assert!(self.latest < Some(offer.fence), "F2: tokens strictly increase");
         self.latest = Some(offer.fence);
-        assert!(
-            self.live().all(|known| known.entry.offer.call_id != offer.call_id),
-            "F1: one live offer per call"
-        );
+        // One live offer per call, a group excepted, which is granted at one moment.
+        for known in self.live().filter(|known| known.entry.offer.call_id == offer.call_id) {
+            let together =
+                known.entry.offer.granted_at == now && known.entry.offer.agent_id != offer.agent_id;
+            let group = oracle::leader(entry) == oracle::leader(&known.entry);
+            assert!(together && group, "F1: {:?} has two live offers", offer.call_id);
+        }
         let forgotten =
             |known: &Known| known.end.as_ref().is_some_and(|(_, _, at)| now.since(*at) > MEMORY_MS);
         assert!(self.offers.get(&offer.offer_id).is_none_or(forgotten), "F3: an offer id is granted once");
@@ -207,6 +210,22 @@ fn f6_granted_is_live_and_ended(reference: &Reference, account: &Account) {
     assert_eq!(held, live, "the reference and the account know the same live offers");
 }
 
+/// Whoever answers ends the race: in the same record, and as lost, for all the others.
+fn f1_a_group_has_one_winner(reference: &Reference, outcome: &StepOutcome) {
+    let facts: Vec<&Change> = outcome.record.iter().flat_map(|r| &r.facts).map(|fact| &fact.change).collect();
+    let won = |of: &CallId| {
+        facts.iter().any(|change| matches!(change, Change::Answered { call, .. } if call.call_id == *of))
+    };
+    for known in reference.live() {
+        assert!(!won(&known.entry.offer.call_id), "F1: a race goes on after its end");
+    }
+    for change in &facts {
+        if let Change::OfferEnded { offer, outcome: Outcome::LostRace, .. } = change {
+            assert!(won(&reference.offers[offer].entry.offer.call_id), "nobody won {offer:?}'s race");
+        }
+    }
+}
+
 fn misses_are_as_counted(reference: &Reference, account: &Account) {
     for (_, agent) in account.agents() {
         assert_eq!(agent.misses, reference.misses.get(&agent.id).copied().unwrap_or(0), "{:?}", agent.id);
@@ -216,8 +235,8 @@ fn misses_are_as_counted(reference: &Reference, account: &Account) {
 /// Whoever could be offered this call, as `Seen` has it, before the step.
 struct Eligible {
     agents: Vec<AgentId>,
-    /// The one to be chosen, by the naive reference.
-    choice: Option<AgentId>,
+    /// Those to be chosen, by the naive reference.
+    choice: Vec<AgentId>,
     /// Whether the reference can tell (tiers that wait depend on what the call went through).
     sure: bool,
 }
@@ -225,7 +244,7 @@ struct Eligible {
 impl Eligible {
     /// Nobody else was asked for.
     fn only(agents: Vec<AgentId>, sure: bool) -> Self {
-        Self { choice: agents.first().cloned(), agents, sure }
+        Self { choice: agents.first().cloned().into_iter().collect(), agents, sure }
     }
 }
 
@@ -275,7 +294,7 @@ fn before_reserve(driver: &Driver, reference: &Reference, input: &Input) -> Opti
     let (target, queue, ask, eligible) = if let Input::ReserveQueue { queue, ask, exclude, prefer } = input {
         let mut eligible = eligible(&seen, reference, queue, (&ask.call, exclude), now);
         if let Some(preferred) = prefer.iter().find(|id| eligible.agents.contains(id)) {
-            eligible.choice = Some(preferred.clone());
+            eligible.choice = vec![preferred.clone()];
         }
         (Target::Queue(queue.clone()), Some(queue), ask, eligible)
     } else if let Input::ReserveAgent { agent, queue: Some(queue), ask } = input {
@@ -341,14 +360,12 @@ fn f3_and_f5_hold_of_a_reserve(before: &Before, reference: &Reference, outcome: 
         (_, Some("either")) => {}
         (reply, Some(retry)) => panic!("{reply:?} to a retry that is {retry}"),
         (Ok(Reply::Granted { grant, changed: true }), None) => {
-            let (agent, eligible) = (&grant.offer.agent_id, &before.eligible);
+            let (grants, eligible) = (std::iter::once(grant).chain(&grant.group), &before.eligible);
+            let chosen: Vec<AgentId> = grants.map(|grant| grant.offer.agent_id.clone()).collect();
             if eligible.sure {
-                assert!(eligible.agents.contains(agent), "F5: {agent:?} fails a clause");
-                assert_eq!(
-                    Some(agent),
-                    eligible.choice.as_ref(),
-                    "preferred, else tier, strategy, position, id"
-                );
+                let may = |agent| eligible.agents.contains(agent);
+                assert!(chosen.iter().all(may), "F5: one of {chosen:?} fails a clause");
+                assert_eq!(chosen, eligible.choice, "preferred, else tier, strategy, position, id");
             }
         }
         (Err(Refusal::NotOfferable { .. } | Refusal::NoAgent { .. }), None) if before.eligible.sure => {
@@ -422,6 +439,7 @@ fn take_in(driver: &Driver, reference: &mut Reference, outcome: &StepOutcome) {
             assert!(agent.busy() <= usize::from(agent.entry.capacity), "F1: one live offer or call per slot");
         }
     }
+    f1_a_group_has_one_winner(reference, outcome);
     assert!(!outcome.more, "so few agents fit into one record");
     oracle::check(account, driver.world.now);
     f6_granted_is_live_and_ended(reference, account);

@@ -32,6 +32,8 @@ mod prefer;
 mod queues;
 #[path = "scenarios/reads.rs"]
 mod reads;
+#[path = "scenarios/ring_all.rs"]
+mod ring_all;
 #[path = "scenarios/self_reserve.rs"]
 mod self_reserve;
 #[path = "scenarios/settings.rs"]

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use common::{TempDir, account, ask_as, hire, id, queue_without_wrap_up, reserve};
 use ringfence::core::agent::By;
 use ringfence::core::input::Verb;
+use ringfence::core::offer::Outcome;
 use ringfence::core::queue::{QueueSettings, Strategy};
 use ringfence::{Durability, Engine, Error, Options, Permits, Refusal};
 
@@ -29,8 +30,10 @@ async fn race(options: Options, strategy: Strategy, reserves: u32) {
     for task in racing {
         match task.await.expect("a reserve") {
             Ok(granted) => {
-                assert!(agents.insert(granted.grant.offer.agent_id.clone()), "an agent was offered twice");
-                assert!(tokens.insert(granted.grant.offer.fence), "a token was granted twice");
+                for grant in std::iter::once(&granted.grant).chain(&granted.grant.group) {
+                    assert!(agents.insert(grant.offer.agent_id.clone()), "an agent was offered twice");
+                    assert!(tokens.insert(grant.offer.fence), "a token was granted twice");
+                }
             }
             Err(Error::Refused(Refusal::NoAgent { .. })) => {}
             Err(other) => panic!("{other}"),
@@ -58,6 +61,44 @@ async fn ten_thousand_reserves_of_twenty_agents_succeed_twenty_times_by_every_st
         let options = Options { permits, ..Options::memory() };
         race(options, strategy, 10_000).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_all_who_answer_a_ring_all_at_once_one_wins_and_the_others_have_lost_the_race() {
+    let engine = Engine::open(Options::memory()).await.expect("an engine");
+    let acme = account(&engine);
+    let settings =
+        QueueSettings { strategy: Strategy::RingAll, wrap_up_sec: Some(0), ..QueueSettings::default() };
+    acme.put_queue(By::SYSTEM, id("q"), settings).await.expect("a queue");
+    for n in 0..32 {
+        hire(&acme, &format!("a{n}"), "q").await;
+    }
+    for round in 0..20 {
+        let call = format!("call-{round}");
+        let granted = reserve(&acme, "q", &call).await.expect("a group").grant;
+        let group: Vec<_> =
+            std::iter::once(&granted).chain(&granted.group).map(|g| g.offer.clone()).collect();
+        assert_eq!(group.len(), 32);
+        let mut racing = Vec::new();
+        for offer in group {
+            let acme = acme.clone();
+            racing.push(tokio::spawn(async move {
+                let verb = Verb::Answer { leg: None };
+                acme.offer(By::ROUTER, offer.offer_id.clone(), offer.fence, verb).await
+            }));
+        }
+        let mut winners = 0;
+        for task in racing {
+            match task.await.expect("an answer") {
+                Ok(_) => winners += 1,
+                Err(Error::Refused(Refusal::OfferEnded { outcome: Outcome::LostRace, .. })) => {}
+                Err(other) => panic!("{other}"),
+            }
+        }
+        assert_eq!(winners, 1);
+        common::end(&acme, &call).await;
+    }
+    engine.shutdown().await.expect("a shutdown");
 }
 
 #[tokio::test]

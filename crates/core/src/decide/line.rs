@@ -111,7 +111,8 @@ impl Account {
         let Some(call) = self.calls.get(call_id.as_str()).filter(|call| call.waiting.is_some()) else {
             return Ok(Reply::Done { changed: step.changed() });
         };
-        if let Some(offer) = call.offer.clone() {
+        let id = call.id.clone();
+        for offer in self.live_offers_of(&id) {
             self.end_without_miss(step, &offer, Outcome::Cancelled, None);
         }
         self.leaves_line(step, call_id.clone(), LineOutcome::Dequeued);
@@ -164,9 +165,7 @@ impl Account {
             (Some(waiting), _) if waiting.queue_id != *queue => {
                 Err(Refusal::AlreadyQueued { call: id.clone(), queue: waiting.queue_id.clone() })
             }
-            (Some(_), Some(entry)) => {
-                Ok(Some(Reply::Granted { grant: super::reserve::grant_of(entry), changed }))
-            }
+            (Some(_), Some(entry)) => Ok(Some(Reply::Granted { grant: self.grant_of(entry), changed })),
             (Some(waiting), None) => Ok(Some(self.place_reply(id, waiting, false))),
             (None, Some(entry)) => Err(Refusal::CallAlreadyOffered {
                 call: id.clone(),
@@ -187,7 +186,7 @@ impl Account {
         let call = self.calls.get(call_id.as_str());
         let offer = call.and_then(|call| call.offer.as_ref()).and_then(|offer| self.offer(offer));
         if let Some(entry) = offer {
-            return Ok(Reply::Granted { grant: super::reserve::grant_of(entry), changed: true });
+            return Ok(Reply::Granted { grant: self.grant_of(entry), changed: true });
         }
         match call.and_then(|call| call.waiting.as_ref()) {
             Some(waiting) => Ok(self.place_reply(&call_id, waiting, true)),
@@ -231,7 +230,7 @@ impl Account {
                 self.look_again(found.queue, step.now);
                 return;
             }
-            if !self.push(step, ix, found.call) {
+            if !self.push(step, &[ix], found.call) {
                 return;
             }
         }
@@ -327,7 +326,7 @@ impl Account {
         let Some(queue) = self.queue(&waiting.queue_id) else { return };
         let wish = Wish { call: &call.id, exclude: &[], prefer: &[] };
         match self.pick(queue, &wish, step.now) {
-            Ok(ix) => _ = self.push(step, ix, place),
+            Ok(chosen) => _ = self.push(step, &chosen, place),
             Err(_) => {
                 let opens = queue.next_tier(call.first_reserve, step.now);
                 let next = opens.map_or(waiting.until, |at| at.min(waiting.until));
@@ -336,14 +335,14 @@ impl Account {
         }
     }
 
-    fn push(&mut self, step: &mut Step, ix: Ix, place: Ix) -> bool {
+    fn push(&mut self, step: &mut Step, chosen: &[Ix], place: Ix) -> bool {
         let Some(call) = self.calls.at(place) else { return false };
         let Some(waiting) = &call.waiting else { return false };
         let queue = waiting.queue_id.clone();
         let router = self.router_for(waiting).or(waiting.router_id.as_ref()).cloned();
         let ask = Ask { call: call.id.clone(), offer: None, lease_ms: None, router };
-        step.pushes += 1;
-        self.grant_to(step, ix, Some(queue.clone()), Target::Queue(queue), ask).is_ok()
+        step.pushes += chosen.len();
+        self.grant_to(step, chosen, Some(queue.clone()), Target::Queue(queue), ask).is_ok()
     }
 
     /// The whole line of a queue: somebody joined it, a router attached, or the last record was full.

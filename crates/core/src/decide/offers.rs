@@ -5,7 +5,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::account::{Account, Step};
-use crate::call::{AgentCall, CALL_MAX_MS, WrapUp, WrapUpRule};
+use crate::call::{AgentCall, CALL_MAX_MS, Call, WrapUp, WrapUpRule};
 use crate::fact::Change;
 use crate::id::{AgentId, CallId, OfferId};
 use crate::input::{Reply, Verb};
@@ -76,7 +76,7 @@ impl Account {
 
     fn offer_reply(&self, id: &OfferId, place: Ix, changed: bool) -> Result<Reply, Refusal> {
         let entry = self.offers.at(place).ok_or_else(|| Refusal::UnknownOffer { offer: id.clone() })?;
-        Ok(Reply::Granted { grant: super::reserve::grant_of(entry), changed })
+        Ok(Reply::Granted { grant: self.grant_of(entry), changed })
     }
 
     fn know_leg(&mut self, step: &mut Step, place: Ix, leg: Option<CallId>) {
@@ -107,8 +107,18 @@ impl Account {
             }),
             leg_call_id: leg_call_id.clone(),
         };
-        let offer = offer.offer_id.clone();
+        let (offer, call_id) = (offer.offer_id.clone(), offer.call_id.clone());
         self.emit(step, Change::Answered { offer, call: Arc::new(call) });
+        // One call, one winner: whoever else rings for it has lost the race.
+        let wished = std::mem::replace(&mut step.system, true);
+        for lost in self.live_offers_of(&call_id) {
+            self.end_without_miss(step, &lost, Outcome::LostRace, None);
+        }
+        step.system = wished;
+    }
+
+    pub(crate) fn live_offers_of(&self, call: &CallId) -> SmallVec<[OfferId; 1]> {
+        self.calls.get(call.as_str()).into_iter().flat_map(Call::live_offers).cloned().collect()
     }
 
     fn decline(&mut self, step: &mut Step, id: &OfferId, outcome: Outcome) {
@@ -142,16 +152,15 @@ impl Account {
         }
         self.check_call_fence(id, agent, fence)?;
         let concerns = |of: &AgentId| agent.is_none_or(|agent| agent == of);
-        let (offer, legs) = self.calls.get(id.as_str()).map_or((None, SmallVec::new()), |call| {
-            let legs: SmallVec<[AgentId; 1]> =
-                call.legs.iter().filter(|leg| concerns(leg)).cloned().collect();
-            (call.offer.clone(), legs)
-        });
-        let offer = offer.filter(|offer| self.offer(offer).is_some_and(|e| concerns(&e.offer.agent_id)));
+        let legs = self.calls.get(id.as_str()).into_iter().flat_map(|call| &call.legs);
+        let legs: SmallVec<[AgentId; 1]> = legs.filter(|leg| concerns(leg)).cloned().collect();
         let mut agents: Vec<AgentId> = agent.cloned().into_iter().collect();
-        if let Some(offer) = offer {
-            agents.extend(self.offer(&offer).map(|entry| entry.offer.agent_id.clone()));
-            self.end_without_miss(step, &offer, Outcome::Cancelled, None);
+        for offer in self.live_offers_of(id) {
+            let rung = self.offer(&offer).map(|entry| entry.offer.agent_id.clone());
+            if let Some(rung) = rung.filter(|rung| concerns(rung)) {
+                agents.push(rung);
+                self.end_without_miss(step, &offer, Outcome::Cancelled, None);
+            }
         }
         for leg in &legs {
             self.leg_over(step, leg, id);
@@ -179,7 +188,7 @@ impl Account {
             let call = self.agent(leg)?.calls().find(|call| call.call_id == *id)?;
             Some((call.offer_id.clone(), call.fence))
         };
-        let ringing = call.offer.as_ref().and_then(|offer| self.offer(offer)).map(|entry| &entry.offer);
+        let ringing = call.live_offers().filter_map(|offer| self.offer(offer)).map(|entry| &entry.offer);
         let ringing = ringing.filter(|offer| concerns(&offer.agent_id));
         let mut known: Vec<(OfferId, Fence)> =
             call.legs.iter().filter(|leg| concerns(leg)).filter_map(in_slot).collect();

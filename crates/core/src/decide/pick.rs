@@ -1,11 +1,13 @@
 //! Who is chosen for a queue's call: tier, then the queue's strategy, then position, then id.
 
+use smallvec::{SmallVec, smallvec};
+
 use crate::account::Account;
 use crate::call::Call;
 use crate::fence::{Clause, ClauseSet, OfferKind};
 use crate::id::{AgentId, CallId};
 use crate::lots::{Chance, number};
-use crate::offer::Fence;
+use crate::offer::{Fence, GROUP_MAX};
 use crate::queue::{Queue, Strategy};
 use crate::ready::{ReadyKey, Stood, Tier};
 use crate::refusal::Refusal;
@@ -14,6 +16,9 @@ use crate::time::Time;
 
 /// Lots drawn in one tier before its members are looked at one after the other.
 const DRAWS_MAX: u64 = 64;
+
+/// Who is to be offered the call: one agent, of a `ring_all` queue up to [`GROUP_MAX`].
+pub(super) type Chosen = SmallVec<[Ix; 1]>;
 
 /// What is asked of a queue.
 pub(crate) struct Wish<'a> {
@@ -34,8 +39,8 @@ struct Search<'a> {
     /// Of the grant to be made.
     fence: Fence,
     failing: [u32; Clause::COUNT],
-    /// The first who passes everything but that it was just tried.
-    just_tried: Option<Ix>,
+    /// Who passes everything but that they were just tried: as many as would be chosen, of the first tier with any.
+    just_tried: Chosen,
 }
 
 /// What there is to say of a member who is in the index.
@@ -46,7 +51,7 @@ enum Look {
 }
 
 impl Account {
-    pub(crate) fn pick(&self, queue: &Queue, wish: &Wish<'_>, now: Time) -> Result<Ix, Refusal> {
+    pub(crate) fn pick(&self, queue: &Queue, wish: &Wish<'_>, now: Time) -> Result<Chosen, Refusal> {
         let call = self.calls.get(wish.call.as_str());
         let mut search = Search {
             account: self,
@@ -57,10 +62,10 @@ impl Account {
             first_reserve: call.map_or(now, |call| call.first_reserve),
             fence: self.next_fence(),
             failing: queue.failing,
-            just_tried: None,
+            just_tried: Chosen::new(),
         };
         if let Some(ix) = search.preferred(wish.prefer) {
-            return Ok(ix);
+            return Ok(smallvec![ix]);
         }
         let mut earliest = queue.soonest.first().map(|(at, _)| *at);
         let mut tiers = queue.tiers.iter().filter(|(_, tier)| !tier.ready.is_empty());
@@ -73,11 +78,15 @@ impl Account {
                 earliest = Some(earliest.map_or(opens, |at| at.min(opens)));
                 break;
             }
-            if let Some(ix) = search.of_tier(*number, tier) {
-                return Ok(ix);
+            let chosen = search.of_tier(*number, tier);
+            if !chosen.is_empty() {
+                return Ok(chosen);
             }
         }
-        search.just_tried.ok_or_else(|| Refusal::NoAgent {
+        if !search.just_tried.is_empty() {
+            return Ok(search.just_tried);
+        }
+        Err(Refusal::NoAgent {
             queue: queue.id.clone(),
             members: u32::try_from(queue.members.len()).unwrap_or(u32::MAX),
             failing: Clause::ALL
@@ -103,7 +112,7 @@ impl Search<'_> {
             }
             match self.look(ix) {
                 Look::Takes => return Some(ix),
-                Look::JustTried => self.just_tried = self.just_tried.or(Some(ix)),
+                Look::JustTried => self.note_tried(ix),
                 // Counted where all the others are.
                 Look::Fails(_) => {}
             }
@@ -111,13 +120,17 @@ impl Search<'_> {
         None
     }
 
-    fn of_tier(&mut self, number: u8, tier: &Tier) -> Option<Ix> {
-        match self.queue.settings.strategy {
-            Strategy::LongestIdle
-            | Strategy::FewestCalls
-            | Strategy::LeastTalkTime
-            | Strategy::TopDown
-            | Strategy::RingAll => self.first(tier.in_order()),
+    fn note_tried(&mut self, ix: Ix) {
+        if self.just_tried.is_empty() {
+            self.just_tried.push(ix);
+        }
+    }
+
+    fn of_tier(&mut self, number: u8, tier: &Tier) -> Chosen {
+        let one = match self.queue.settings.strategy {
+            Strategy::LongestIdle | Strategy::FewestCalls | Strategy::LeastTalkTime | Strategy::TopDown => {
+                self.first(tier.in_order())
+            }
             Strategy::RoundRobin => match self.queue.turns.get(&number) {
                 Some(turn) => {
                     let (position, agent_id) = (turn.position, turn.agent.clone());
@@ -127,7 +140,29 @@ impl Search<'_> {
             },
             Strategy::Random => self.drawn(tier, Chance::Even),
             Strategy::WeightedRandom => self.drawn(tier, Chance::ByAge { now: self.now }),
+            Strategy::RingAll => return self.all(tier),
+        };
+        one.into_iter().collect()
+    }
+
+    /// As many as a group may have, in order.
+    fn all(&mut self, tier: &Tier) -> Chosen {
+        let (mut chosen, mut tried) = (Chosen::new(), Chosen::new());
+        for ix in tier.in_order() {
+            match self.look(ix) {
+                Look::Takes => chosen.push(ix),
+                Look::JustTried if tried.len() < GROUP_MAX => tried.push(ix),
+                Look::JustTried => {}
+                Look::Fails(clauses) => self.count(clauses),
+            }
+            if chosen.len() == GROUP_MAX {
+                break;
+            }
         }
+        if self.just_tried.is_empty() {
+            self.just_tried = tried;
+        }
+        chosen
     }
 
     /// The first who takes the call; the others are counted by what they fail.
@@ -135,14 +170,18 @@ impl Search<'_> {
         members.find(|ix| match self.look(*ix) {
             Look::Takes => true,
             Look::JustTried => {
-                self.just_tried = self.just_tried.or(Some(*ix));
+                self.note_tried(*ix);
                 false
             }
             Look::Fails(clauses) => {
-                clauses.iter().for_each(|clause| self.failing[clause.index()] += 1);
+                self.count(clauses);
                 false
             }
         })
+    }
+
+    fn count(&mut self, clauses: ClauseSet) {
+        clauses.iter().for_each(|clause| self.failing[clause.index()] += 1);
     }
 
     /// Draws until somebody takes the call: among those who do, each is as likely as the chance says. Where they are so
@@ -153,7 +192,7 @@ impl Search<'_> {
             let ix = tier.lots.draw(number(self.fence, nth), chance)?;
             match self.look(ix) {
                 Look::Takes => return Some(ix),
-                Look::JustTried => self.just_tried = self.just_tried.or(Some(ix)),
+                Look::JustTried => self.note_tried(ix),
                 Look::Fails(_) => {}
             }
             last = Some(ix);
@@ -249,11 +288,12 @@ mod tests {
     }
 
     #[test]
-    fn the_next_agent_is_found_without_a_look_at_the_others() {
+    fn whoever_is_chosen_is_found_without_a_look_at_the_others() {
         for strategy in Strategy::ALL {
             let mut account = floor(strategy, 500);
             for n in 0..100 {
-                assert_eq!(looks(&mut account, &format!("k{n}")), 1, "{strategy:?}");
+                let most = if strategy == Strategy::RingAll { GROUP_MAX } else { 1 };
+                assert_eq!(looks(&mut account, &format!("k{n}")), most, "{strategy:?}");
             }
         }
     }

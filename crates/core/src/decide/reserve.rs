@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::pick::Wish;
 use crate::account::{Account, Step};
 use crate::agent::Agent;
@@ -10,7 +12,7 @@ use crate::fact::Change;
 use crate::fence::{Check, Clause, ClauseSet, OfferKind};
 use crate::id::{AgentId, CallId, OfferId, QueueId};
 use crate::input::{Ask, Explained, Grant, PREFER_MAX, Reply};
-use crate::offer::{Fence, LEASE_MS, LEASE_SEC_DEFAULT, Offer, OfferEntry, Target};
+use crate::offer::{Fence, Group, LEASE_MS, LEASE_SEC_DEFAULT, Offer, OfferEntry, Target};
 use crate::queue::Queue;
 use crate::refusal::Refusal;
 use crate::slab::Ix;
@@ -43,11 +45,10 @@ impl Account {
         if checks.iter().any(|check| !check.ok) {
             return Err(Refusal::NotOfferable { agent: agent_id.clone(), checks });
         }
-        self.grant_to(step, ix, queue_id.cloned(), target, ask)
+        self.grant_to(step, &[ix], queue_id.cloned(), target, ask)
     }
 
-    /// Those preferred, then by tier, the queue's strategy, position and id, among the members that can be offered a call
-    /// now.
+    /// Those preferred, then tier, the queue's strategy, position, id, among the members that can be offered a call.
     pub(crate) fn reserve_queue(
         &mut self,
         step: &mut Step,
@@ -66,7 +67,7 @@ impl Account {
         }
         let queue = self.queue(queue_id).ok_or_else(|| Refusal::UnknownQueue { queue: queue_id.clone() })?;
         match self.pick(queue, &Wish { call: &ask.call, exclude, prefer }, step.now) {
-            Ok(ix) => self.grant_to(step, ix, Some(queue_id.clone()), target, ask),
+            Ok(chosen) => self.grant_to(step, &chosen, Some(queue_id.clone()), target, ask),
             Err(refusal) => {
                 // Tiers open from the call's first reserve, also from one that found nobody.
                 let waits = self.queue(queue_id).is_some_and(|queue| queue.settings.tier_wait_sec > 0);
@@ -96,7 +97,7 @@ impl Account {
         if !same {
             return Err(Refusal::OfferIdReused { offer: id.clone() });
         }
-        Ok(Some(Reply::Granted { grant: grant_of(entry), changed: false }))
+        Ok(Some(Reply::Granted { grant: self.grant_of(entry), changed: false }))
     }
 
     pub(super) fn check_call(&self, ask: &Ask) -> Result<(), Refusal> {
@@ -123,51 +124,91 @@ impl Account {
         Ok(())
     }
 
+    /// Offers the call to whoever was chosen: one agent, or those of a group at once.
     pub(crate) fn grant_to(
         &mut self,
         step: &mut Step,
-        ix: Ix,
+        chosen: &[Ix],
         queue_id: Option<QueueId>,
         target: Target,
         ask: Ask,
     ) -> Result<Reply, Refusal> {
-        let Some(agent) = self.agents.get(ix) else {
-            return Err(Refusal::Invalid { field: "agent", problem: "gone".to_owned() });
-        };
+        let gone = || Refusal::Invalid { field: "agent", problem: "gone".to_owned() };
         let settings = queue_id.as_ref().and_then(|id| self.queue(id)).map(|queue| &queue.settings);
         let lease_sec = settings.map_or(LEASE_SEC_DEFAULT, |settings| settings.agent_ring_timeout_sec);
         let lease_ms = ask.lease_ms.unwrap_or(u64::from(lease_sec) * 1000);
+        let ids = self.offer_ids(ask.offer, chosen.len());
+        let leader = ids.first().cloned().ok_or_else(gone)?;
         let attached = ask.router.as_ref().is_some_and(|router| self.routers.contains(router));
-        let fence = self.next_fence();
-        let (direction, wrap_up) = match &target {
-            Target::Own(_) => (Direction::Outbound, self.slot_in_wrap_up(agent, step.now)),
-            Target::Agent(_) | Target::Queue(_) => (Direction::Inbound, None),
+        for (place, (ix, offer_id)) in chosen.iter().zip(&ids).enumerate() {
+            let agent = self.agents.get(*ix).ok_or_else(gone)?;
+            let (direction, wrap_up) = match &target {
+                Target::Own(_) => (Direction::Outbound, self.slot_in_wrap_up(agent, step.now)),
+                Target::Agent(_) | Target::Queue(_) => (Direction::Inbound, None),
+            };
+            let offer = Offer {
+                offer_id: offer_id.clone(),
+                fence: self.next_fence(),
+                call_id: ask.call.clone(),
+                queue_id: queue_id.clone(),
+                agent_id: agent.id.clone(),
+                addresses: agent.ringable(),
+                granted_at: step.now,
+                expires_at: step.now.plus_ms(lease_ms),
+                router_id: ask.router.clone(),
+                direction,
+            };
+            let group = match place {
+                _ if chosen.len() == 1 => None,
+                0 => Some(Group::Leads(ids[1..].into())),
+                _ => Some(Group::Follows(leader.clone())),
+            };
+            let entry = OfferEntry {
+                offer: Arc::new(offer),
+                target: target.clone(),
+                asked_lease_ms: ask.lease_ms,
+                lease_ms,
+                leg_call_id: None,
+                ended: None,
+                attached,
+                wrap_up,
+                group,
+            };
+            self.emit(step, Change::Granted { entry: Box::new(entry) });
+        }
+        let entry = self.offer(&leader).ok_or_else(gone)?;
+        Ok(Reply::Granted { grant: self.grant_of(entry), changed: true })
+    }
+
+    /// An id for each of the next grants; the first may be the router's own.
+    fn offer_ids(&self, first: Option<OfferId>, count: usize) -> SmallVec<[OfferId; 1]> {
+        let mut ids: SmallVec<[OfferId; 1]> = first.into_iter().collect();
+        let mut fence = self.next_fence();
+        fence.n += ids.len() as u64;
+        while ids.len() < count {
+            ids.push(self.mint(fence, ids.first()));
+            fence.n += 1;
+        }
+        ids
+    }
+
+    /// The grant as it stands, with those of its group.
+    pub(super) fn grant_of(&self, entry: &OfferEntry) -> Grant {
+        let plain = plain_grant(entry);
+        let leader = match &entry.group {
+            None => return plain,
+            Some(Group::Leads(_)) => Some(entry),
+            Some(Group::Follows(leader)) => self.offer(leader),
         };
-        let offer = Offer {
-            offer_id: ask.offer.unwrap_or_else(|| self.mint(fence)),
-            fence,
-            call_id: ask.call,
-            queue_id,
-            agent_id: agent.id.clone(),
-            addresses: agent.ringable(),
-            granted_at: step.now,
-            expires_at: step.now.plus_ms(lease_ms),
-            router_id: ask.router,
-            direction,
-        };
-        let entry = OfferEntry {
-            offer: Arc::new(offer),
-            target,
-            asked_lease_ms: ask.lease_ms,
-            lease_ms,
-            leg_call_id: None,
-            ended: None,
-            attached,
-            wrap_up,
-        };
-        let grant = grant_of(&entry);
-        self.emit(step, Change::Granted { entry: Box::new(entry) });
-        Ok(Reply::Granted { grant, changed: true })
+        let led = leader.and_then(|leader| Some((leader, leader.group.as_ref()?)));
+        let Some((leader, Group::Leads(others))) = led else { return plain };
+        // Once an offer is forgotten its id may be another's, of the same router.
+        let of_this = Some(Group::Follows(leader.offer.offer_id.clone()));
+        let others = others.iter().filter_map(|id| self.offer(id)).filter(|other| other.group == of_this);
+        let group = std::iter::once(leader).chain(others).filter(|other| {
+            other.offer.call_id == entry.offer.call_id && other.offer.fence != entry.offer.fence
+        });
+        Grant { group: group.map(plain_grant).collect(), ..plain }
     }
 
     /// The token of the next grant.
@@ -175,11 +216,12 @@ impl Account {
         Fence { term: self.term, n: self.grants + 1 }
     }
 
-    fn mint(&self, fence: Fence) -> OfferId {
+    /// An id nobody has, also not the one that is about to be given.
+    fn mint(&self, fence: Fence, given: Option<&OfferId>) -> OfferId {
         let mut again = 0;
         loop {
             let id = OfferId::minted(fence.term, fence.n, again);
-            if self.offers.find(id.as_str()).is_none() {
+            if self.offers.find(id.as_str()).is_none() && given != Some(&id) {
                 return id;
             }
             again += 1;
@@ -281,9 +323,10 @@ impl Account {
     }
 }
 
-pub(crate) fn grant_of(entry: &OfferEntry) -> Grant {
+fn plain_grant(entry: &OfferEntry) -> Grant {
     Grant {
         offer: Arc::clone(&entry.offer),
         outcome: entry.ended.as_ref().map(|ended| ended.outcome.clone()),
+        group: Vec::new(),
     }
 }

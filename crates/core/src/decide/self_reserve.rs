@@ -31,7 +31,7 @@ impl Account {
         if checks.iter().any(|check| !check.ok) {
             return Err(Refusal::NotOfferable { agent: agent_id.clone(), checks });
         }
-        self.grant_to(step, ix, None, target, ask)
+        self.grant_to(step, &[ix], None, target, ask)
     }
 
     /// The wrap-up whose slot a call of the agent's own takes: none while a slot is free, else the one that ends last.

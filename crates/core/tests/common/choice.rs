@@ -70,7 +70,7 @@ impl Ranks {
         }
     }
 
-    /// The one of the candidates (in order of place) to whom the next grant goes.
+    /// Those of the candidates (in order of place) to whom the next grants go: one, or a group.
     pub fn choose(
         &self,
         queue: &QueueId,
@@ -78,8 +78,10 @@ impl Ranks {
         candidates: &[Candidate<'_>],
         grants: u64,
         now: Time,
-    ) -> Option<AgentId> {
-        let tier = candidates.iter().filter(|c| c.passes).map(|c| c.membership.tier).min()?;
+    ) -> Vec<AgentId> {
+        let Some(tier) = candidates.iter().filter(|c| c.passes).map(|c| c.membership.tier).min() else {
+            return Vec::new();
+        };
         let here: Vec<&Candidate<'_>> = candidates.iter().filter(|c| c.membership.tier == tier).collect();
         let drawn = |weight: &dyn Fn(&Candidate<'_>) -> u64| {
             let order =
@@ -97,22 +99,24 @@ impl Ranks {
         };
         let turn = self.turns.get(&(queue.clone(), tier));
         let place = |c: &Candidate<'_>| (c.membership.position, c.agent.id.clone());
-        match strategy {
+        let one = match strategy {
+            Strategy::RingAll => {
+                let mut group: Vec<_> = here.iter().filter(|c| c.passes).map(|c| place(c)).collect();
+                group.sort();
+                return group.into_iter().take(32).map(|(_, id)| id).collect();
+            }
             Strategy::Random => drawn(&|_| 1),
             Strategy::WeightedRandom => drawn(&|c| now.since(c.agent.ready_since) + 1),
             Strategy::RoundRobin => {
                 let after = |c: &&&Candidate<'_>| (Some(&place(c)) <= turn, place(c));
                 here.iter().filter(|c| c.passes).min_by_key(after).map(|c| c.agent.id.clone())
             }
-            Strategy::LongestIdle
-            | Strategy::FewestCalls
-            | Strategy::LeastTalkTime
-            | Strategy::TopDown
-            | Strategy::RingAll => {
+            Strategy::LongestIdle | Strategy::FewestCalls | Strategy::LeastTalkTime | Strategy::TopDown => {
                 let order = |c: &&&Candidate<'_>| (self.rank(strategy, c), place(c));
                 here.iter().filter(|c| c.passes).min_by_key(order).map(|c| c.agent.id.clone())
             }
-        }
+        };
+        one.into_iter().collect()
     }
 
     fn rank(&self, strategy: Strategy, candidate: &Candidate<'_>) -> u64 {

@@ -9,7 +9,7 @@ use ringfence_core::contact::Contact;
 use ringfence_core::feed::Qualify;
 use ringfence_core::fence::{Clause, OfferKind, PausedInbound};
 use ringfence_core::input::AccountSettings;
-use ringfence_core::offer::OfferEntry;
+use ringfence_core::offer::{Group, OfferEntry};
 use ringfence_core::{Account, AgentId, CallId, Ix, OfferId, Page, QueueId, Time};
 
 type Condition = fn(&Facets) -> bool;
@@ -180,7 +180,7 @@ pub fn check(account: &Account, now: Time) {
         intervals_partition_time(agent, now);
         what_is_next_waits_for_its_moment_alone(&seen, agent, now);
     }
-    f1_a_call_has_one_live_offer(&seen);
+    f1_a_call_has_one_live_offer_or_one_group(&seen);
     f7_no_live_offer_is_overdue(&seen, now);
     counts_equal_a_recount(account);
     queues_know_who_is_ready(account);
@@ -220,10 +220,20 @@ fn f1_slots_hold_live_offers_of_their_own(seen: &Seen<'_>, agent: &Agent) {
     }
 }
 
-fn f1_a_call_has_one_live_offer(seen: &Seen<'_>) {
-    let mut calls: BTreeSet<&CallId> = BTreeSet::new();
+/// The offer by which the one group is known that this one is of; its own, where it was rung alone.
+pub fn leader(entry: &OfferEntry) -> &OfferId {
+    match &entry.group {
+        Some(Group::Follows(leader)) => leader,
+        Some(Group::Leads(_)) | None => &entry.offer.offer_id,
+    }
+}
+
+fn f1_a_call_has_one_live_offer_or_one_group(seen: &Seen<'_>) {
+    let mut calls: BTreeMap<&CallId, &OfferId> = BTreeMap::new();
     for entry in seen.offers.values().filter(|entry| entry.ended.is_none()) {
-        assert!(calls.insert(&entry.offer.call_id), "F1: {:?} has two live offers", entry.offer.call_id);
+        let known = calls.insert(&entry.offer.call_id, leader(entry));
+        let one = known.is_none_or(|known| known == leader(entry));
+        assert!(one, "F1: {:?} has two live offers", entry.offer.call_id);
         assert!(seen.account.agent(&entry.offer.agent_id).is_some(), "a live offer has an agent");
     }
 }

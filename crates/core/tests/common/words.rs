@@ -114,7 +114,8 @@ fn changed(word: String, changed: bool) -> String {
 
 fn grant(grant: &Grant) -> String {
     let how = grant.outcome.as_ref().map_or("live".to_owned(), outcome);
-    format!("{} {} {how}", grant.offer.offer_id, grant.offer.agent_id)
+    let group: String = grant.group.iter().map(|other| format!(" + {}", self::grant(other))).collect();
+    format!("{} {} {how}{group}", grant.offer.offer_id, grant.offer.agent_id)
 }
 
 pub fn reply(reply: &Result<Reply, Refusal>) -> String {

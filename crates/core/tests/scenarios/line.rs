@@ -5,7 +5,7 @@ use ringfence_core::agent::{AgentEntry, Role};
 use ringfence_core::call::Direction;
 use ringfence_core::feed::CallPhase;
 use ringfence_core::input::{AgentEvent, Enqueue, Verb};
-use ringfence_core::queue::{QueueSettings, RequiredTags, TagMatch};
+use ringfence_core::queue::{QueueSettings, RequiredTags, Strategy, TagMatch};
 
 use crate::common::scenario::{When, answer, check, run, say, say_by, tick, verb};
 use crate::common::{
@@ -550,4 +550,25 @@ fn a_long_line_and_many_who_become_free_at_once_go_on_in_records_of_their_own() 
     let ringing = world.account.agents().filter(|(_, agent)| agent.live_offers().count() == 1).count();
     assert_eq!(ringing, 100);
     assert_eq!(records, 4);
+}
+
+#[test]
+fn a_caller_of_a_ring_all_queue_rings_everybody_who_is_free_and_one_wins() {
+    check(
+        staffed(&["100", "101"], QueueSettings { strategy: Strategy::RingAll, ..quick() }),
+        vec![
+            say(0, enqueue("q", "k1")),
+            say(0, enqueue("q", "k2")),
+            verb(10, "ofr_7_1", Verb::Reject),
+            verb(20, "ofr_7_2", answer()),
+            say(30, end_call("k1")),
+        ],
+        &[
+    "ofr_7_1 100 live + ofr_7_2 101 live | k1 waits in q, ofr_7_1 to 100, ofr_7_2 to 101 | 100=ringing 101=ringing",
+    "k2 place 2 of 2 | k2 waits in q",
+    "ofr_7_1 100 rejected + ofr_7_2 101 live | ofr_7_1 rejected, ofr_7_3 to 100",
+    "ofr_7_2 101 accepted + ofr_7_1 100 rejected | ofr_7_2 answered | 101=in_call",
+    "ok | 101 leg k1 over, k1 ended | 101=ready",
+],
+    );
 }
