@@ -564,11 +564,11 @@ fn a_caller_of_a_ring_all_queue_rings_everybody_who_is_free_and_one_wins() {
             say(30, end_call("k1")),
         ],
         &[
-    "ofr_7_1 100 live + ofr_7_2 101 live | k1 waits in q, ofr_7_1 to 100, ofr_7_2 to 101 | 100=ringing 101=ringing",
-    "k2 place 2 of 2 | k2 waits in q",
-    "ofr_7_1 100 rejected + ofr_7_2 101 live | ofr_7_1 rejected, ofr_7_3 to 100",
-    "ofr_7_2 101 accepted + ofr_7_1 100 rejected | ofr_7_2 answered | 101=in_call",
-    "ok | 101 leg k1 over, k1 ended | 101=ready",
-],
+            "ofr_7_1 100 live + ofr_7_2 101 live | k1 waits in q, ofr_7_1 to 100, ofr_7_2 to 101 | 100=ringing 101=ringing",
+            "k2 place 2 of 2 | k2 waits in q",
+            "ofr_7_1 100 rejected + ofr_7_2 101 live | ofr_7_1 rejected, ofr_7_3 to 100",
+            "ofr_7_2 101 accepted + ofr_7_1 100 rejected | ofr_7_2 answered | 101=in_call",
+            "ok | 101 leg k1 over, k1 ended | 101=ready",
+        ],
     );
 }
