@@ -91,11 +91,7 @@ impl Account {
             Change::CallEnded { call_id } => self.end_call(call_id, moment),
             Change::WrapUpEnded { agent, fence, .. } => self.end_wrap_up(agent, *fence),
             Change::WrapUpMoved { agent, fence, until, .. } => self.move_wrap_up(agent, *fence, *until),
-            Change::CooldownOver { agent } => {
-                let ix = *self.agent_by_id.get(agent)?;
-                self.cool_down(ix, self.agents.get(ix)?.misses, None);
-                Some(ix)
-            }
+            Change::CooldownOver { agent } => self.cooled_down(agent),
             Change::Acted { .. } => None,
             Change::PendingSet { agent, pending } => self.set_pending(agent, pending.as_deref()),
             Change::ClockLogoutSet { agent, logout } => self.set_clock_logout(agent, logout.as_deref()),
@@ -366,6 +362,12 @@ impl Account {
             agent.release_wrap_up(offer.fence);
         }
         agent.last_offer = Some(last);
+        Some(ix)
+    }
+
+    fn cooled_down(&mut self, agent: &AgentId) -> Option<Ix> {
+        let ix = *self.agent_by_id.get(agent)?;
+        self.cool_down(ix, self.agents.get(ix)?.misses, None);
         Some(ix)
     }
 

@@ -27,6 +27,9 @@ struct QueueBody {
     router_id: Option<RouterId>,
     #[serde(default)]
     exclude: Vec<AgentId>,
+    /// Tried first, in this order, by the same fence.
+    #[serde(default)]
+    prefer: Vec<AgentId>,
     /// Of the queue's row.
     #[serde(default)]
     expected_seq: Option<u64>,
@@ -58,8 +61,9 @@ pub(super) async fn of_queue(call: Call) -> Answer {
     let ask =
         Ask { call: body.call_id, offer: body.offer_id, lease_ms: body.lease_ms, router: body.router_id };
     let account = call.account()?.expecting(body.expected_seq);
-    granted(&call, &account, account.reserve_queue(call.by(Role::Router), queue, ask, body.exclude).await)
-        .await
+    let by = call.by(Role::Router);
+    let answer = account.reserve_queue_preferring(by, queue, ask, body.exclude, body.prefer).await;
+    granted(&call, &account, answer).await
 }
 
 pub(super) async fn of_agent(call: Call) -> Answer {

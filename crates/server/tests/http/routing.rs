@@ -51,6 +51,23 @@ async fn a_call_is_reserved_rung_answered_and_ended() {
 }
 
 #[tokio::test]
+async fn a_preferred_agent_comes_before_the_one_who_is_idle_longest() {
+    serving(dev(), async |server| {
+        for agent in ["1001", "1002", "1003"] {
+            server.ready(agent, queues()).await;
+        }
+        let ask = json!({ "call_id": "c1", "prefer": ["1009", "1003"] });
+        assert_eq!(server.must(201, "POST", "/v1/queues/q1/reserve", ask).await["agent_id"], "1003");
+        let ask = json!({ "call_id": "c2", "prefer": ["1003"] });
+        assert_eq!(server.must(201, "POST", "/v1/queues/q1/reserve", ask).await["agent_id"], "1001");
+        let many: Vec<String> = (0..65).map(|n| n.to_string()).collect();
+        let ask = json!({ "call_id": "c3", "prefer": many });
+        server.refused(409, "limit_reached", post("/v1/queues/q1/reserve", &ask)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_reserved_agent_is_offered_to_nobody_else_and_says_why() {
     serving(dev(), async |server| {
         server.ready("1001", queues()).await;
