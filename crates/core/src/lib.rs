@@ -18,8 +18,9 @@
 //! Soft state (exact lease ends, graces) is laid over and is in no record: a refreshed registration costs no write.
 //!
 //! Read in this order: [`bucket`] and [`fence`] (what is decided), [`agent`], [`offer`], [`call`], [`contact`], [`queue`]
-//! (what it is decided from), [`fact`] (what comes out), `account` and `decide` (how), `apply` (the one place where state
-//! changes), `page` (how a snapshot is cut), [`row`] (how it is shown).
+//! with `ready` (its index) and [`mod@line`] (who waits), [`next`] (what an agent is to become) (what it is decided from),
+//! [`fact`] (what comes out), `account` and `decide` (how), `apply` (the one place where state changes), `page` (how a
+//! snapshot is cut), [`row`] (how it is shown).
 
 pub mod id;
 pub mod time;
